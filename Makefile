@@ -1,0 +1,51 @@
+# Every way of working on Podium, for people, hooks and continuous integration alike. `make help` lists them.
+
+PYTHON ?= $(or $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),python3)
+BIN := .venv/bin
+PODIUM := $(BIN)/podium
+DESK := examples/support_desk
+
+# What `make test` hands to pytest, for one part of the suite: make test ARGS="tests/engines -k replay"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format bench snapshot lock clean
+
+help: ## Say what can be made
+	@echo 'usage: make TARGET'
+	@echo
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s%s\n", $$1, $$2 }'
+
+setup: ## Build .venv from the pinned, hashed requirements (free when nothing changed)
+	@$(PYTHON) scripts/environment.py setup
+
+run: setup ## Work through the support desk's tickets; FRESH=1 starts over, MODEL=provider:name picks the model
+	@$(PODIUM) run $(DESK)/desk.py:support --each $(DESK)/tickets.jsonl --id-field id \
+		$(if $(FRESH),--fresh) $(if $(MODEL),--model $(MODEL))
+
+test: lint ## Run lint, types, layer contracts and all the tests; ARGS= goes to pytest
+	$(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+
+lint: setup ## Check style, format, types and layers, changing nothing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Rewrite the code in the one format, with the fixes that are safe
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: setup ## Measure, beside plain libraries doing the same work
+	$(BIN)/python -m benchmarks
+
+snapshot: setup ## Record the public API as it is now; look at the difference before committing it
+	$(BIN)/pytest --update-snapshots $(ARGS)
+
+lock: setup ## Renew the lock files after a change of dependencies; UPGRADE=1 takes newer versions
+	$(BIN)/python scripts/environment.py lock $(if $(UPGRADE),--upgrade)
+
+clean: ## Remove .venv and every cache (never a database)
+	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -not -path './node_modules/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Plain data that every layer shares: ids, states, operations, journal entries, answers, money, errors."""

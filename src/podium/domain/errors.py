@@ -1,0 +1,135 @@
+"""Everything Podium raises. Three families: `Terminal`, `Retryable`, `ControlFlow`.
+
+Each message says what happened, to which run or step, and what to do next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class PodiumError(Exception):
+    """Base of every error that Podium raises on purpose."""
+
+
+class Terminal(PodiumError):
+    """Trying again unchanged cannot help. A step that raises it is not retried."""
+
+
+class Retryable(PodiumError):
+    """Trying again later may help. `retry_after` is the least wait in seconds, when known."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ControlFlow(PodiumError):
+    """Carries control, not failure; never caught by user code on purpose."""
+
+
+class InvalidInput(Terminal):
+    """What the caller gave cannot be used; nothing was started or changed."""
+
+
+class InvalidDefinition(Terminal):
+    """A workflow, step or prompt is declared wrongly; raised at the line that declares it."""
+
+
+class NotInRun(Terminal):
+    """A durable verb was called outside a run, where nothing would have been recorded."""
+
+    def __init__(self, what: str, instead: str) -> None:
+        super().__init__(
+            f"{what} was called outside a run, where it would not be durable. "
+            f"Call it from a function decorated with @workflow and start that with app.start(...); {instead}"
+        )
+
+
+class NotSerialisable(Terminal):
+    """A value cannot cross a step because it cannot be stored. `path` names the offending field."""
+
+    def __init__(self, where: str, path: str, problem: str) -> None:
+        super().__init__(
+            f"{where} cannot be stored: {path} {problem}. "
+            "Use a pydantic model, a dataclass or plain JSON types, and declare it in the annotation."
+        )
+        self.path = path
+
+
+class UnknownRun(Terminal):
+    """No run has this id."""
+
+
+class UnknownReview(Terminal):
+    """No review has this id."""
+
+
+class ReviewClosed(Terminal):
+    """The review takes no decision any more; the message says why and what stands."""
+
+
+class StateConflict(Terminal):
+    """The run is in a state that does not allow what was asked."""
+
+
+class StorageUnavailable(Terminal):
+    """The database cannot be opened or written: locked, foreign, full or broken. Nothing unwritten was acknowledged."""
+
+
+class CredentialMissing(Terminal):
+    """A model needs a key that is not in the environment; the message names the variable."""
+
+
+class RunBlocked(Terminal):
+    """The run stopped for an engineer: its code changed, an outcome is unknown, or data cannot be decoded."""
+
+
+class RunFailed(Terminal):
+    """Raised by `RunHandle.result()` when the run failed; carries the recorded error."""
+
+    def __init__(self, message: str, error: ErrorRecord) -> None:
+        super().__init__(message)
+        self.error = error
+
+
+class RunCancelled(Terminal):
+    """Raised by `RunHandle.result()` when the run was cancelled."""
+
+
+class RunTimeout(Terminal):
+    """The run used up its allowed active time (waiting for people, timers or events does not count)."""
+
+
+class StepFailed(Terminal):
+    """A step failed for good; raised inside the workflow. `error` says what, `attempts` how often it was tried."""
+
+    def __init__(self, message: str, error: ErrorRecord) -> None:
+        super().__init__(message)
+        self.error = error
+
+
+class StepTimeout(Retryable):
+    """One attempt of a step took longer than its timeout."""
+
+
+class NoAnswer(Terminal):
+    """Every candidate model of a prompt failed; `details` in the recorded error hold the attempts."""
+
+
+class Rejected(Terminal):
+    """A gate or a reviewer refused the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRecord:
+    """An error as the journal keeps it.
+
+    `type` is the class name, `message` the text for people, `retryable` whether the family allowed another
+    try, `where` the source line (`desk.py:41`) when it is known.
+    """
+
+    type: str
+    message: str
+    retryable: bool = False
+    where: str | None = None

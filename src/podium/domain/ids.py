@@ -1,0 +1,54 @@
+"""Identifiers: how they are made and what they may look like."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from typing import NewType
+
+from podium.domain.errors import InvalidInput
+
+RunId = NewType("RunId", str)
+"""Names one run within a tenant: 1 to 200 printable characters, chosen by the caller or made by `new_run_id`."""
+
+ReviewId = NewType("ReviewId", str)
+"""Names one review. Derived from run and journal key, so that opening it twice is opening it once."""
+
+MAX_RUN_ID = 200
+
+
+def new_run_id() -> RunId:
+    """Return a fresh run id that sorts by creation time (48 bits of milliseconds, then 80 random bits)."""
+    return RunId(f"{int(time.time() * 1000):012x}{os.urandom(10).hex()}")
+
+
+def checked_run_id(text: str) -> RunId:
+    """Return `text` as a run id; raises `InvalidInput` when it is empty, too long or holds control characters."""
+    if not text or len(text) > MAX_RUN_ID or not text.isprintable():
+        shown = ascii(text[:60])
+        raise InvalidInput(
+            f"{shown} cannot be a run id: it must be 1 to {MAX_RUN_ID} printable characters. "
+            "Choose another run_id, or leave it out to have one made."
+        )
+    return RunId(text)
+
+
+def child_run_id(parent: RunId, key: str) -> RunId:
+    """Return the id of the child run that `parent` starts at journal key `key`; the same every time."""
+    return RunId(f"{parent[:160]}/{digest(parent, key)[:12]}")
+
+
+def review_id(run: RunId, key: str) -> ReviewId:
+    """Return the id of the review that `run` opens at journal key `key`: 8 characters, easy to type."""
+    return ReviewId(digest(run, key)[:8])
+
+
+def digest(*parts: str | bytes) -> str:
+    """Return 128 bits of BLAKE2b over the parts as 32 hexadecimal characters; boundaries count."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        state.update(len(data).to_bytes(8, "big"))
+        state.update(data)
+    return state.hexdigest()

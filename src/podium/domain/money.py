@@ -1,0 +1,27 @@
+"""Money, exact: whole billionths of a US dollar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+_NANOS = Decimal(1_000_000_000)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Money:
+    """An amount in US dollars, held as whole nano-dollars, so that sums are exact."""
+
+    nanos: int = 0
+
+    @classmethod
+    def usd(cls, amount: Decimal | str) -> Money:
+        """Return `amount` dollars, rounded to the nearest billionth."""
+        return cls(int((Decimal(amount) * _NANOS).to_integral_value()))
+
+    def __add__(self, other: Money) -> Money:
+        return Money(self.nanos + other.nanos)
+
+    def __str__(self) -> str:
+        dollars = Decimal(self.nanos) / _NANOS
+        return f"${dollars:.2f}" if abs(dollars) >= 1 or not self.nanos else f"${dollars:.6f}".rstrip("0")

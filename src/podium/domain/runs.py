@@ -1,0 +1,59 @@
+"""A run as stored and shown: its row, without its journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from podium.domain.answers import Usage
+from podium.domain.states import RunState
+
+if TYPE_CHECKING:
+    from podium.domain.errors import ErrorRecord
+    from podium.domain.ids import RunId
+
+DEFAULT_TENANT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a run has used so far: tokens, money, and the seconds in which it was actively at work."""
+
+    usage: Usage = field(default_factory=Usage)
+    cost_nanos: int = 0
+    active_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The run, and the journal key in it, that a child run reports to."""
+
+    run: RunId
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of a workflow.
+
+    `input` and `output` are UTF-8 JSON. Times are seconds since the epoch. `seed` feeds the run's random
+    numbers. `waiting_on` says in words what a waiting or blocked run needs; `wake_at` is its next timer.
+    `source` is the `FILE.py:workflow` it was started from, when it was started from a file.
+    """
+
+    id: RunId
+    workflow: str
+    input: bytes
+    seed: int
+    created_at: float
+    tenant: str = DEFAULT_TENANT
+    state: RunState = RunState.PENDING
+    output: bytes | None = None
+    error: ErrorRecord | None = None
+    parent: Parent | None = None
+    source: str | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    wake_at: float | None = None
+    waiting_on: str | None = None
+    spending: Spending = field(default_factory=Spending)

@@ -1,0 +1,182 @@
+"""How values cross a step: stored as JSON, restored by their declared type, refused with the path of what does not fit."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import enum
+import inspect
+import math
+import uuid
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import PurePath
+from typing import Any
+
+import pydantic
+import pydantic_core
+
+from podium.domain.errors import NotSerialisable
+from podium.domain.ids import digest
+
+_LEAVES = (
+    datetime.datetime,
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    decimal.Decimal,
+    uuid.UUID,
+    PurePath,
+)
+
+
+class TypedCodec:
+    """Stores values of one declared type as UTF-8 JSON and restores them.
+
+    `annotation` is any type that pydantic understands; `inspect.Parameter.empty` or `Any` allows plain JSON
+    types only. `where` says in errors whose value it is (`the result of step 'send'`).
+    """
+
+    def __init__(self, annotation: Any, where: str) -> None:
+        self._annotation = annotation
+        self._where = where
+        self._plain = annotation in (inspect.Parameter.empty, Any)
+
+    @cached_property
+    def adapter(self) -> pydantic.TypeAdapter[Any]:
+        """The pydantic adapter of the declared type, made at first use because making it takes milliseconds."""
+        return pydantic.TypeAdapter(Any if self._plain else self._annotation)
+
+    def encode(self, value: Any) -> bytes:
+        """Return `value` as UTF-8 JSON; raises `NotSerialisable` with the path of the offending field."""
+        if self._plain:
+            require_plain(value, "value", self._where)
+        try:
+            data = self.adapter.dump_json(value, warnings="error")
+        except (pydantic_core.PydanticSerializationError, ValueError):
+            data = self._encode_coerced(value)
+        if b"null" in data:
+            # JSON has no NaN: pydantic writes null in its place, which would come back as another value.
+            _refuse_nan(value, "value", self._where)
+        return data
+
+    def decode(self, data: bytes) -> Any:
+        """Return the value that `encode` stored; raises `ValueError` when it does not fit the declared type."""
+        return self.adapter.validate_json(data)
+
+    def _encode_coerced(self, value: Any) -> bytes:
+        try:
+            return self.adapter.dump_json(self.adapter.validate_python(value), warnings="error")
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            path = "value" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
+            problem = f"does not fit the declared type {_type_name(self._annotation)} ({first['msg']})"
+            raise NotSerialisable(self._where, path, problem) from None
+        except (pydantic_core.PydanticSerializationError, ValueError):
+            path, culprit = _offender(value, "value")
+            raise NotSerialisable(
+                self._where, path, f"is a {type(culprit).__qualname__}, which has no JSON form"
+            ) from None
+
+
+def fingerprint(arguments: Mapping[str, object], where: str) -> str:
+    """Return a digest of call arguments that is the same in every process for equal arguments.
+
+    Raises `NotSerialisable` with the path of an argument that has no stable JSON form.
+    """
+    stable = {name: _stable(value, name, where) for name, value in arguments.items()}
+    return digest(pydantic_core.to_json(stable, inf_nan_mode="constants"))[:16]
+
+
+def require_plain(value: Any, path: str, where: str) -> None:
+    """Raise `NotSerialisable` unless `value` consists of plain JSON types only."""
+    if value is None or type(value) in (str, int, bool):
+        return
+    if isinstance(value, float):
+        _refuse_nan(value, path, where)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            require_plain(item, f"{path}[{index}]", where)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if not isinstance(name, str):
+                raise NotSerialisable(where, path, f"has the key {name!r}, which is not a string")
+            require_plain(item, f"{path}.{name}", where)
+    elif not isinstance(value, str | int):
+        kind = type(value).__qualname__
+        raise NotSerialisable(where, path, f"is a {kind} and no type is declared that says how to restore it")
+
+
+def _stable(value: Any, path: str, where: str) -> Any:
+    # Sets have no order that lasts from one process to the next, so they are sorted here.
+    match value:
+        case enum.Enum():
+            return _stable(value.value, path, where)
+        case None | str() | bool() | int() | float():
+            return value
+        case list() | tuple():
+            return [_stable(item, f"{path}[{index}]", where) for index, item in enumerate(value)]
+        case dict():
+            return {str(name): _stable(item, f"{path}.{name}", where) for name, item in value.items()}
+        case set() | frozenset():
+            return sorted((_stable(item, path, where) for item in value), key=repr)
+        case bytes():
+            return value.hex()
+        case _ if isinstance(value, _LEAVES):
+            return str(value)
+        case _ if isinstance(value, pydantic.BaseModel) or _is_dataclass(value):
+            return {name: _stable(item, f"{path}.{name}", where) for name, item in _fields(value)}
+        case _:
+            raise NotSerialisable(where, path, f"is a {type(value).__qualname__}, which has no JSON form")
+
+
+def _refuse_nan(value: Any, path: str, where: str) -> None:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise NotSerialisable(where, path, f"is {value}, which JSON cannot hold")
+        return
+    for child_path, child in _children(value, path):
+        _refuse_nan(child, child_path, where)
+
+
+def _offender(value: Any, path: str) -> tuple[str, Any]:
+    for child_path, child in _children(value, path):
+        try:
+            pydantic_core.to_json(child)
+        except (pydantic_core.PydanticSerializationError, ValueError):
+            return _offender(child, child_path)
+    return path, value
+
+
+def _children(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    match value:
+        case str() | bytes():
+            return
+        case list() | tuple() | set() | frozenset():
+            for index, item in enumerate(value):
+                yield f"{path}[{index}]", item
+        case dict():
+            for name, item in value.items():
+                yield f"{path}.{name}", item
+        case _ if isinstance(value, pydantic.BaseModel) or _is_dataclass(value):
+            for name, item in _fields(value):
+                yield f"{path}.{name}", item
+        case _:
+            return
+
+
+def _fields(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, pydantic.BaseModel):
+        yield from value
+    else:
+        for spec in dataclasses.fields(value):
+            yield spec.name, getattr(value, spec.name)
+
+
+def _is_dataclass(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _type_name(annotation: Any) -> str:
+    return getattr(annotation, "__qualname__", None) or str(annotation)

@@ -1,0 +1,1 @@
+"""Engines: whatever can execute operations durably."""

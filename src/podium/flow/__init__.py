@@ -1,0 +1,1 @@
+"""Writing workflows: the decorators, the verbs, and the deterministic execution behind them."""

@@ -1,0 +1,61 @@
+"""Errors on their way into the journal and out of it again."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+import orjson
+
+from podium.domain.errors import ErrorRecord, NoAnswer, Rejected, Retryable, StepFailed
+from podium.domain.journal import Entry
+
+_OWN_PACKAGE = str(Path(__file__).parents[1])
+_SAME_CLASS = {cls.__name__: cls for cls in (NoAnswer, Rejected)}
+MAX_MESSAGE = 4000
+
+
+def error_record(error: BaseException) -> ErrorRecord:
+    """Return `error` as the journal keeps it, with the innermost source line outside this package."""
+    if isinstance(error, StepFailed):
+        inner = error.error
+        return ErrorRecord(inner.type, str(error)[:MAX_MESSAGE], inner.retryable, inner.where)
+    if isinstance(error, BaseExceptionGroup):
+        first = error_record(error.exceptions[0])
+        message = (
+            f"{first.message} (and {len(error.exceptions) - 1} more)"
+            if len(error.exceptions) > 1
+            else first.message
+        )
+        return ErrorRecord(first.type, message, first.retryable, first.where)
+    message = str(error).strip() or type(error).__name__
+    return ErrorRecord(
+        type(error).__name__, message[:MAX_MESSAGE], isinstance(error, Retryable), _where(error)
+    )
+
+
+def raised_from(entry: Entry) -> Exception:
+    """Return the exception that an `error` entry raises in the workflow."""
+    record = decode_error(entry.payload)
+    own = _SAME_CLASS.get(record.type)
+    if own is not None:
+        return own(record.message)
+    tries = f" after {entry.attempt} attempts" if entry.attempt > 1 else ""
+    return StepFailed(f"{entry.kind} {entry.name!r} failed{tries}: {record.type}: {record.message}", record)
+
+
+def encode_error(record: ErrorRecord) -> bytes:
+    """Return an error record as UTF-8 JSON."""
+    return orjson.dumps(record)
+
+
+def decode_error(data: bytes) -> ErrorRecord:
+    """Return the error record that `encode_error` stored."""
+    return ErrorRecord(**orjson.loads(data))
+
+
+def _where(error: BaseException) -> str | None:
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith((_OWN_PACKAGE, "<")) and "/asyncio/" not in frame.filename:
+            return f"{Path(frame.filename).name}:{frame.lineno}"
+    return None

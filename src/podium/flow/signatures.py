@@ -1,0 +1,84 @@
+"""What a decorated function takes and returns, read from its annotations."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+from podium.domain.errors import InvalidDefinition, InvalidInput
+
+
+class Signature:
+    """A function's parameters and return type.
+
+    Annotations are resolved when they are first needed, because they may name types that are defined
+    further down; names local to the place of decoration are remembered.
+    """
+
+    def __init__(self, function: Callable[..., Any], what: str) -> None:
+        self._function = function
+        self._what = what
+        self._parameters = inspect.signature(function).parameters
+        self._locals = _enclosing_locals(function)
+        for parameter in self._parameters.values():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise InvalidDefinition(
+                    f"{what} takes *{parameter.name}; name its parameters, so that its arguments can be recorded."
+                )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Parameter names in order."""
+        return tuple(self._parameters)
+
+    @property
+    def required(self) -> frozenset[str]:
+        """Names of the parameters without a default."""
+        return frozenset(name for name, p in self._parameters.items() if p.default is p.empty)
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """Default values by parameter name."""
+        return {name: p.default for name, p in self._parameters.items() if p.default is not p.empty}
+
+    @cached_property
+    def hints(self) -> Mapping[str, Any]:
+        """Resolved annotations by parameter name, with `return` for the result."""
+        try:
+            return typing.get_type_hints(self._function, localns=self._locals, include_extras=True)
+        except NameError as error:
+            raise InvalidDefinition(
+                f"{self._what} is annotated with a type that cannot be found: {error}. Import or define it in the "
+                "module, outside any `if TYPE_CHECKING`."
+            ) from error
+
+    def type_of(self, name: str) -> Any:
+        """Return the declared type of a parameter, or of `return`; `inspect.Parameter.empty` when undeclared."""
+        return self.hints.get(name, inspect.Parameter.empty)
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all arguments by name, defaults filled in; raises `InvalidInput` when they do not fit."""
+        if not kwargs and len(args) == len(self._parameters):
+            return dict(zip(self._parameters, args, strict=True))
+        try:
+            bound = inspect.signature(self._function).bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidInput(
+                f"{self._what} was called with arguments that it does not take: {error}"
+            ) from None
+        bound.apply_defaults()
+        return bound.arguments
+
+
+def _enclosing_locals(function: Callable[..., Any]) -> dict[str, Any]:
+    if "<locals>" not in function.__qualname__:
+        return {}
+    frame = sys._getframe(1)  # noqa: SLF001 - only the call stack knows where the decorator stands
+    # Up out of this package: the first foreign frame is the one in which the decorator stands.
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("podium.flow"):
+        frame = frame.f_back
+    return dict(frame.f_locals)

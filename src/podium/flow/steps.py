@@ -1,0 +1,112 @@
+"""`@step`: a function whose calls are recorded, so that a completed one is never executed again."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import cached_property, update_wrapper
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from podium.domain.errors import InvalidDefinition
+from podium.domain.operations import Execute, Intent, OperationKind
+from podium.domain.retries import RetryPolicy
+from podium.domain.values import TypedCodec, fingerprint
+from podium.flow.signatures import Signature
+from podium.ports.run import CurrentRun, current_run
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Step(Generic[P, R]):
+    """A durable step. Calling it inside a run performs it once; `function` is the plain function underneath."""
+
+    def __init__(self, function: Callable[..., Any], name: str, policy: RetryPolicy) -> None:
+        self.function = function
+        self.name = name
+        self.policy = policy
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.signature = Signature(function, f"step {name!r}")
+        self._where = f"an argument of step {name!r}"
+        update_wrapper(self, function)
+
+    @cached_property
+    def codec(self) -> TypedCodec:
+        """How the step's result is stored."""
+        return TypedCodec(self.signature.type_of("return"), f"the result of step {self.name!r}")
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Perform the step in the run that calls it; raises `NotInRun` outside one, `StepFailed` when it fails."""
+        run = current_run(
+            f"step {self.name!r}",
+            f"to run the plain function without durability, call {self.name}.function(...).",
+        )
+        return self._perform(run, self.signature.bind(args, kwargs))
+
+    async def _perform(self, run: CurrentRun, arguments: dict[str, Any]) -> R:
+        request = Execute(self, arguments, self.policy)
+        mark = fingerprint(arguments, self._where)
+        result: R = await run.perform(Intent(OperationKind.STEP, self.name, mark, request, self.codec))
+        return result
+
+
+class Decorate:
+    """The decorator that `step(...)` with options returns: takes the function, gives the `Step`."""
+
+    def __init__(self, name: str | None, policy: RetryPolicy) -> None:
+        self._name = name
+        self._policy = policy
+
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> Step[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R]) -> Step[P, R]: ...
+    def __call__(self, function: Callable[..., Any]) -> Step[Any, Any]:
+        """Return the step that `function` defines."""
+        return Step(function, self._name or function.__name__, self._policy)
+
+
+@overload
+def step(function: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
+@overload
+def step(function: Callable[P, R], /) -> Step[P, R]: ...
+@overload
+def step(
+    *,
+    name: str | None = None,
+    retries: int = 0,
+    timeout: float | None = None,
+    backoff: float = 0.5,
+    max_backoff: float = 30.0,
+    at_most_once: bool = False,
+) -> Decorate: ...
+def step(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    retries: int = 0,
+    timeout: float | None = None,
+    backoff: float = 0.5,
+    max_backoff: float = 30.0,
+    at_most_once: bool = False,
+) -> Step[Any, Any] | Decorate:
+    """Make a function a durable step; bare (`@step`) or with options (`@step(retries=2)`).
+
+    `retries`: attempts after the first, for every error except `Terminal` ones. `timeout`: seconds for one
+    attempt. `backoff`, `max_backoff`: seconds; the wait before retry n is random up to
+    `min(backoff * 2**n, max_backoff)`. `at_most_once`: never executed twice; when the process dies while it
+    runs, its outcome counts as unknown and the run is blocked until a person settles it. Functions that are
+    not `async` run in a thread. Raises `InvalidDefinition` when the options contradict one another.
+    """
+    if retries < 0 or backoff < 0 or max_backoff < 0 or (timeout is not None and timeout <= 0):
+        raise InvalidDefinition(
+            "@step: retries, backoff and max_backoff must not be negative, timeout must be above 0"
+        )
+    if at_most_once and retries:
+        raise InvalidDefinition(
+            "@step: at_most_once forbids a second execution, so it cannot go with retries"
+        )
+    policy = RetryPolicy(retries, backoff, max_backoff, timeout, at_most_once)
+    decorate = Decorate(name, policy)
+    return decorate if function is None else decorate(function)

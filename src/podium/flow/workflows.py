@@ -1,0 +1,151 @@
+"""`@workflow`: a durable `async def`, and what the engine needs to know of it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from functools import cached_property, update_wrapper
+from typing import Any, Generic, NotRequired, ParamSpec, TypeVar, overload
+
+import orjson
+import pydantic
+from typing_extensions import TypedDict
+
+from podium.domain.errors import InvalidDefinition, InvalidInput
+from podium.domain.ids import digest
+from podium.domain.operations import Intent, OperationKind, StartChild
+from podium.domain.values import TypedCodec, require_plain
+from podium.flow.signatures import Signature
+from podium.ports.run import CurrentRun, current_run
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Workflow(Generic[P, R]):
+    """A workflow definition. Called inside a run it is a child run; started by the app it is a run of its own.
+
+    `timeout` bounds the seconds in which a run is actively at work; waiting for people, timers and events
+    does not count.
+    """
+
+    def __init__(
+        self, function: Callable[..., Coroutine[Any, Any, Any]], name: str, timeout: float | None
+    ) -> None:
+        self.function = function
+        self.name = name
+        self.timeout = timeout
+        self.signature = Signature(function, f"workflow {name!r}")
+        update_wrapper(self, function)
+
+    @cached_property
+    def codec(self) -> TypedCodec:
+        """How the workflow's result is stored."""
+        return TypedCodec(self.signature.type_of("return"), f"the result of workflow {self.name!r}")
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Run this workflow as a child run of the run that calls it; raises `NotInRun` outside one."""
+        run = current_run(f"workflow {self.name!r}", f"e.g. `run = await app.start({self.name}, ...)`.")
+        return self._perform(run, self.encode_input(args, kwargs))
+
+    def encode_input(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """Return call arguments as the JSON object that is stored; raises `InvalidInput` or `NotSerialisable`."""
+        arguments = self.signature.bind(args, kwargs)
+        where = f"the input of workflow {self.name!r}"
+        parts = []
+        for name, value in arguments.items():
+            annotation = self.signature.type_of(name)
+            if annotation in (inspect.Parameter.empty, Any):
+                require_plain(value, name, where)
+            parts.append(orjson.dumps(name) + b":" + TypedCodec(annotation, where).encode(value))
+        data = b"{" + b",".join(parts) + b"}"
+        self.decode_input(data)
+        return data
+
+    def decode_input(self, data: bytes) -> dict[str, Any]:
+        """Return stored input as call arguments; raises `InvalidInput` naming the field that does not fit."""
+        try:
+            arguments: dict[str, Any] = self._input.validate_json(data)
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            field = ".".join(str(part) for part in first["loc"]) or "input"
+            raise InvalidInput(
+                f"the input does not fit workflow {self.name!r}: {field}: {first['msg']}"
+            ) from None
+        return arguments
+
+    def parse_input(self, text: bytes) -> bytes:
+        """Return JSON that a person or a file gave as stored input.
+
+        It may be an object of all arguments by name or, for a workflow with a single parameter, that
+        argument itself. Raises `InvalidInput` naming the field that does not fit.
+        """
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise InvalidInput(f"the input is not valid JSON: {error}") from None
+        names = set(self.signature.names)
+        if len(names) == 1 and not (isinstance(value, dict) and set(value) == names):
+            value = {next(iter(names)): value}
+        if not isinstance(value, dict) or not set(value) <= names:
+            expected = ", ".join(self.signature.names) or "none"
+            raise InvalidInput(
+                f"the input must be a JSON object of the arguments of {self.name!r} ({expected})"
+            )
+        arguments = self.decode_input(orjson.dumps(value))
+        return self.encode_input((), arguments)
+
+    def call(self, stored_input: bytes) -> Coroutine[Any, Any, Any]:
+        """Return the workflow's coroutine for a stored input."""
+        return self.function(**self.decode_input(stored_input))
+
+    @cached_property
+    def _input(self) -> pydantic.TypeAdapter[Any]:
+        fields: dict[str, Any] = {}
+        for name in self.signature.names:
+            annotation = self.signature.type_of(name)
+            annotation = Any if annotation is inspect.Parameter.empty else annotation
+            fields[name] = annotation if name in self.signature.required else NotRequired[annotation]
+        return pydantic.TypeAdapter(TypedDict("Input", fields))  # type: ignore[operator]
+
+    async def _perform(self, run: CurrentRun, encoded: bytes) -> R:
+        request = StartChild(self.name, encoded)
+        intent = Intent(OperationKind.CHILD, self.name, digest(encoded)[:16], request, self.codec)
+        result: R = await run.perform(intent)
+        return result
+
+
+class Decorate:
+    """The decorator that `workflow(...)` with options returns: takes the function, gives the `Workflow`."""
+
+    def __init__(self, name: str | None, timeout: float | None) -> None:
+        self._name = name
+        self._timeout = timeout
+
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> Workflow[P, R]:
+        """Return the workflow that `function` defines; raises `InvalidDefinition` when it is not async."""
+        if not inspect.iscoroutinefunction(function):
+            raise InvalidDefinition(f"@workflow {function.__name__!r} must be an `async def`.")
+        return Workflow(function, self._name or function.__name__, self._timeout)
+
+
+@overload
+def workflow(function: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
+@overload
+def workflow(*, name: str | None = None, timeout: float | None = None) -> Decorate: ...
+def workflow(
+    function: Callable[..., Coroutine[Any, Any, Any]] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    timeout: float | None = None,
+) -> Workflow[Any, Any] | Decorate:
+    """Make an `async def` a durable workflow; bare (`@workflow`) or with options (`@workflow(timeout=60)`).
+
+    `timeout`: seconds of active work after which the run fails; time spent waiting for people, timers and
+    events does not count. Raises `InvalidDefinition` when the function is not async.
+    """
+    if timeout is not None and timeout <= 0:
+        raise InvalidDefinition("@workflow: timeout must be above 0 seconds")
+    decorate = Decorate(name, timeout)
+    return decorate if function is None else decorate(function)

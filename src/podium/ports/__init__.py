@@ -1,0 +1,1 @@
+"""Protocols that the product's logic needs and adapters fulfil."""

@@ -1,0 +1,40 @@
+"""Executors: what carries out one attempt of an operation of a kind, outside the workflow's own loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from podium.domain.answers import CallAttempt
+    from podium.domain.ids import RunId
+    from podium.domain.operations import Execute, OperationKind
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptContext:
+    """What an attempt may know about itself.
+
+    `idempotency_key` is the same for every attempt of the operation, before and after a crash. `attempt`
+    counts from 1. `record` notes a model call in the journal as soon as it has been made, before the
+    operation has an outcome.
+    """
+
+    run: RunId
+    key: str
+    attempt: int
+    idempotency_key: str
+    record: Callable[[CallAttempt], None]
+
+
+class Executor(Protocol):
+    """Carries out operations of one kind."""
+
+    async def execute(self, request: Execute, context: AttemptContext) -> Any:
+        """Return the operation's value; raises `Terminal`, `Retryable` or any other exception on failure."""
+        ...
+
+
+Executors = Mapping["OperationKind", Executor]
+"""One executor for each kind that does outside work."""

@@ -1,0 +1,1 @@
+"""People in the loop: gates on answers, and questions to a person."""

@@ -1,0 +1,1 @@
+"""Frozen groups of settings. They read no environment: only the entry points do."""

@@ -1,0 +1,28 @@
+"""Settings of the embedded engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from podium.domain.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How the embedded engine works.
+
+    `max_active_runs`: runs held in memory and worked on at once; more wait as `pending`.
+    `poll_interval`: seconds between looks for what other processes wrote (decisions, cancellations).
+    `linger`: a run whose next timer is at most this many seconds away stays in memory.
+    `step_threads`: threads for synchronous steps.
+    """
+
+    max_active_runs: int = 1000
+    poll_interval: float = 0.2
+    linger: float = 1.0
+    step_threads: int = 16
+
+    def __post_init__(self) -> None:
+        for name in ("max_active_runs", "poll_interval", "step_threads"):
+            if getattr(self, name) <= 0:
+                raise InvalidInput(f"engine setting {name} must be greater than 0, not {getattr(self, name)}")

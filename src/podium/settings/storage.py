@@ -1,0 +1,21 @@
+"""Settings of the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """How the database is used.
+
+    `synchronous`: SQLite's setting; FULL survives power loss, NORMAL only the death of the process.
+    `busy_timeout`: seconds to wait for another process's short write.
+    `blob_threshold`: values longer than this many bytes are kept once each, by content, beside the journal.
+    `max_batch`: the most commits that one transaction takes together.
+    """
+
+    synchronous: str = "FULL"
+    busy_timeout: float = 10.0
+    blob_threshold: int = 16 * 1024
+    max_batch: int = 2000
