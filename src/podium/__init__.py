@@ -1,0 +1,153 @@
+"""Podium: the orchestration layer for AI systems.
+
+Durable workflows, checked model calls and people in the loop, in one library. Everything public is here;
+each name is loaded when it is first used, so that `import podium` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from podium.app.handles import RunHandle
+    from podium.app.podium import Podium
+    from podium.domain.answers import Answer, CallAttempt, FailureKind, Usage
+    from podium.domain.errors import (
+        ControlFlow,
+        CredentialMissing,
+        InvalidDefinition,
+        InvalidInput,
+        NoAnswer,
+        NotInRun,
+        NotSerialisable,
+        PodiumError,
+        Rejected,
+        Retryable,
+        ReviewClosed,
+        RunBlocked,
+        RunCancelled,
+        RunFailed,
+        RunTimeout,
+        StateConflict,
+        StepFailed,
+        StepTimeout,
+        StorageUnavailable,
+        Terminal,
+        UnknownReview,
+        UnknownRun,
+    )
+    from podium.domain.money import Money
+    from podium.domain.quality import Quality, Verdict
+    from podium.domain.reviews import Decision, DecisionVerdict, HumanAnswer, Review
+    from podium.domain.runs import Run
+    from podium.domain.states import ReviewState, RunState
+    from podium.flow.step_executor import current_step
+    from podium.flow.steps import step
+    from podium.flow.verbs import gather, now, random, sleep, uuid
+    from podium.flow.workflows import workflow
+    from podium.gateway.prompt import Prompt, prompt
+    from podium.review.ask_human import ask_human
+    from podium.review.gate import Checked, GateDecision, gate
+    from podium.settings import EngineSettings, GatewaySettings, Settings, StorageSettings
+
+_ERRORS = (
+    "ControlFlow CredentialMissing InvalidDefinition InvalidInput NoAnswer NotInRun NotSerialisable PodiumError "
+    "Rejected Retryable ReviewClosed RunBlocked RunCancelled RunFailed RunTimeout StateConflict StepFailed "
+    "StepTimeout StorageUnavailable Terminal UnknownReview UnknownRun"
+)
+_MODULES = {
+    "app.handles": "RunHandle",
+    "app.podium": "Podium",
+    "domain.answers": "Answer CallAttempt FailureKind Usage",
+    "domain.errors": _ERRORS,
+    "domain.money": "Money",
+    "domain.quality": "Quality Verdict",
+    "domain.reviews": "Decision DecisionVerdict HumanAnswer Review",
+    "domain.runs": "Run",
+    "domain.states": "ReviewState RunState",
+    "flow.step_executor": "current_step",
+    "flow.steps": "step",
+    "flow.verbs": "gather now random sleep uuid",
+    "flow.workflows": "workflow",
+    "gateway.prompt": "Prompt prompt",
+    "review.ask_human": "ask_human",
+    "review.gate": "Checked GateDecision gate",
+    "settings": "EngineSettings GatewaySettings Settings StorageSettings",
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "CallAttempt",
+    "Checked",
+    "ControlFlow",
+    "CredentialMissing",
+    "Decision",
+    "DecisionVerdict",
+    "EngineSettings",
+    "FailureKind",
+    "GateDecision",
+    "GatewaySettings",
+    "HumanAnswer",
+    "InvalidDefinition",
+    "InvalidInput",
+    "Money",
+    "NoAnswer",
+    "NotInRun",
+    "NotSerialisable",
+    "Podium",
+    "PodiumError",
+    "Prompt",
+    "Quality",
+    "Rejected",
+    "Retryable",
+    "Review",
+    "ReviewClosed",
+    "ReviewState",
+    "Run",
+    "RunBlocked",
+    "RunCancelled",
+    "RunFailed",
+    "RunHandle",
+    "RunState",
+    "RunTimeout",
+    "Settings",
+    "StateConflict",
+    "StepFailed",
+    "StepTimeout",
+    "StorageSettings",
+    "StorageUnavailable",
+    "Terminal",
+    "UnknownReview",
+    "UnknownRun",
+    "Usage",
+    "Verdict",
+    "ask_human",
+    "current_step",
+    "gate",
+    "gather",
+    "now",
+    "prompt",
+    "random",
+    "sleep",
+    "step",
+    "uuid",
+    "workflow",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'podium' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"podium.{home}"), name)
+    # Kept, so that it is looked up once.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,39 @@
+"""A database looked at from outside: for whoever reads runs and decides reviews beside the process that owns it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from podium.app.reviews import Reviews
+from podium.app.runs import Runs
+from podium.domain.errors import StorageUnavailable
+from podium.settings import StorageSettings
+from podium.storage.sqlite.database import open_sqlite
+from podium.storage.sqlite.lock import is_owned
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The runs and reviews of a database; `is_owned` says whether a process works on it right now."""
+
+    runs: Runs
+    reviews: Reviews
+    is_owned: bool
+
+
+@asynccontextmanager
+async def open_database(path: Path) -> AsyncIterator[Database]:
+    """Open an existing database without owning it; raises `StorageUnavailable` when it is not there or not ours."""
+    if not path.exists():  # noqa: ASYNC240 - one look at the file system, before there is any work to hold up
+        raise StorageUnavailable(
+            f"there is no database {path}. Start something first (`podium run FILE.py:workflow ...`), or name "
+            "another one with --db or PODIUM_DATABASE."
+        )
+    storage = await open_sqlite(path, settings=StorageSettings(), own=False)
+    try:
+        yield Database(Runs(storage), Reviews(storage), is_owned(path))
+    finally:
+        await storage.close()

@@ -1,0 +1,187 @@
+"""`Podium`: one database, the workflows that run on it, and everything wired together."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+from podium.app.handles import RunHandle
+from podium.app.reviews import Reviews
+from podium.app.runs import Runs
+from podium.domain.errors import InvalidInput, StateConflict
+from podium.domain.happenings import Happening
+from podium.domain.ids import RunId, checked_run_id, new_run_id
+from podium.domain.operations import OperationKind
+from podium.domain.runs import Run
+from podium.domain.states import RunState
+from podium.engines.embedded.engine import EmbeddedEngine
+from podium.engines.embedded.spawning import new_seed
+from podium.flow.step_executor import StepExecutor
+from podium.flow.workflows import Workflow
+from podium.gateway.gateway import Gateway
+from podium.providers.registry import Providers
+from podium.settings import Settings
+from podium.storage.sqlite.database import open_sqlite
+
+if TYPE_CHECKING:
+    from podium.providers.scripted import Script
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Podium:
+    """Runs workflows durably on one database.
+
+    `database` is the path of an SQLite file, made when it is missing. `workflows` are those that this
+    process can run; unfinished runs of theirs are taken up again on entry. `scripts` are the models that
+    tests name `scripted:NAME`. `source` is recorded with each run as the `FILE.py:workflow` it came from.
+    `only` restricts the work to one run and its children.
+
+    Use as `async with Podium(...) as app`. Entering raises `StorageUnavailable` when the database cannot be
+    opened or another process owns it.
+    """
+
+    def __init__(
+        self,
+        database: str | Path = "podium.db",
+        *,
+        workflows: Sequence[Workflow[Any, Any]] = (),
+        engine: str = "embedded",
+        settings: Settings | None = None,
+        scripts: Mapping[str, Script] | None = None,
+        environment: Mapping[str, str] | None = None,
+        source: str | None = None,
+        only: RunId | None = None,
+    ) -> None:
+        if engine != "embedded":
+            raise InvalidInput(f"engine {engine!r} is not known; this version has 'embedded'.")
+        self._database = Path(database)
+        self._workflows = _by_name(workflows)
+        self._settings = settings or Settings()
+        self._scripts = scripts or {}
+        self._environment = os.environ if environment is None else environment
+        self._source = source
+        self._only = only
+        self._listeners: list[Callable[[Happening], None]] = []
+        self._stack = AsyncExitStack()
+        self.taken_up = 0
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            storage = await open_sqlite(self._database, settings=self._settings.storage, own=True)
+            stack.push_async_callback(storage.close)
+            providers = Providers(self._environment, scripts=self._scripts)
+            stack.push_async_callback(providers.close)
+            steps = StepExecutor(self._settings.engine.step_threads)
+            stack.callback(steps.close)
+            executors = {
+                OperationKind.STEP: steps,
+                OperationKind.MODEL: Gateway(providers, self._settings.gateway),
+            }
+            self._engine = EmbeddedEngine(
+                storage, self._workflows, executors, self._settings.engine, self._tell
+            )
+            stack.push_async_callback(self._engine.close)
+            self.runs = Runs(storage)
+            self.reviews = Reviews(storage)
+            self.taken_up = await self._engine.start(self._only)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def start(
+        self,
+        workflow: Workflow[P, R],
+        *args: Any,
+        run_id: str | None = None,
+        **kwargs: Any,
+    ) -> RunHandle[R]:
+        """Start a run, durably, and return its handle; the remaining arguments are the workflow's.
+
+        With a `run_id` that exists already, nothing is started: the handle is that run's. Raises
+        `InvalidInput` for arguments or an id that cannot be used, `StateConflict` when the id belongs to a
+        run of another workflow.
+        """
+        run, _ = await self.submit(workflow, workflow.encode_input(args, kwargs), run_id)
+        return self._handle(run.id, workflow)
+
+    async def submit(
+        self, workflow: Workflow[Any, Any], encoded: bytes, run_id: str | None
+    ) -> tuple[Run, bool]:
+        """Start a run of already encoded input; returns the stored run and whether it is new. See `start`."""
+        if self._workflows.get(workflow.name) is not workflow:
+            raise InvalidInput(
+                f"workflow {workflow.name!r} is not known here: add it to Podium(..., workflows=[...])."
+            )
+        run = Run(
+            id=new_run_id() if run_id is None else checked_run_id(run_id),
+            workflow=workflow.name,
+            input=encoded,
+            seed=new_seed(),
+            created_at=time.time(),
+            source=self._source,
+        )
+        stored, is_new = await self._engine.submit(run)
+        if stored.workflow != workflow.name:
+            raise StateConflict(
+                f"run id {stored.id!r} belongs to a run of workflow {stored.workflow!r}. Choose another run id."
+            )
+        return stored, is_new
+
+    async def run(self, workflow: Workflow[P, R], *args: Any, run_id: str | None = None, **kwargs: Any) -> R:
+        """Start a run and wait for its result; see `start` and `RunHandle.result`."""
+        handle = await self.start(workflow, *args, run_id=run_id, **kwargs)
+        return await handle.result()
+
+    async def get(self, run_id: str) -> RunHandle[Any]:
+        """Return the handle of a stored run; raises `UnknownRun`, or `InvalidInput` when its workflow is unknown."""
+        run = await self.runs.get(run_id)
+        workflow = self._workflows.get(run.workflow)
+        if workflow is None:
+            raise InvalidInput(f"run {run_id!r} is of workflow {run.workflow!r}, which is not known here.")
+        return self._handle(run.id, workflow)
+
+    async def list(
+        self, *, states: Collection[RunState] | None = None, workflow: str | None = None, limit: int = 50
+    ) -> Sequence[Run]:
+        """Return up to `limit` runs, newest first."""
+        return await self.runs.list(states=states, workflow=workflow, limit=limit)
+
+    def subscribe(self, listener: Callable[[Happening], None]) -> None:
+        """Call `listener` with every happening, after it is on disk, on the event loop; it must return quickly."""
+        self._listeners.append(listener)
+
+    async def idle(self) -> None:
+        """Return once every run has ended, or waits for somebody or for a time."""
+        await self._engine.idle()
+
+    def look(self) -> None:
+        """Look into the inbox now instead of at the next poll."""
+        self._engine.look()
+
+    def _handle(self, run_id: RunId, workflow: Workflow[Any, R]) -> RunHandle[R]:
+        return RunHandle(run_id, workflow, self.runs, self._engine)
+
+    def _tell(self, happening: Happening) -> None:
+        for listener in self._listeners:
+            listener(happening)
+
+
+def _by_name(workflows: Sequence[Workflow[Any, Any]]) -> dict[str, Workflow[Any, Any]]:
+    named: dict[str, Workflow[Any, Any]] = {}
+    for workflow in workflows:
+        if not isinstance(workflow, Workflow):
+            raise InvalidInput(f"{workflow!r} is no workflow; decorate it with @workflow.")
+        if named.setdefault(workflow.name, workflow) is not workflow:
+            raise InvalidInput(f"two workflows are called {workflow.name!r}; give one of them a name=.")
+    return named

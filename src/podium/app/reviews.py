@@ -1,0 +1,109 @@
+"""Use-cases on reviews: list, show, decide. They work beside a process that owns the database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from functools import partial
+
+import orjson
+
+from podium.domain.errors import InvalidInput
+from podium.domain.reviews import Decision, DecisionVerdict, Review
+from podium.domain.runs import DEFAULT_TENANT
+from podium.domain.states import DECIDABLE_REVIEW_STATES, ReviewState
+from podium.ports.storage import Storage
+from podium.storage import reviews
+
+MAX_COMMENT = 4000
+
+
+class Reviews:
+    """The reviews of one tenant."""
+
+    def __init__(self, storage: Storage, tenant: str = DEFAULT_TENANT) -> None:
+        self._storage = storage
+        self._tenant = tenant
+
+    async def list(
+        self,
+        *,
+        states: Collection[ReviewState] | None = DECIDABLE_REVIEW_STATES,
+        queue: str | None = None,
+        limit: int = 50,
+    ) -> Sequence[Review]:
+        """Return up to `limit` reviews, most urgent first; by default those that can be decided."""
+        query = partial(reviews.list_reviews, tenant=self._tenant, states=states, queue=queue, limit=limit)
+        return await self._storage.read(query)
+
+    async def get(self, review: str) -> Review:
+        """Return the review whose id is or begins with `review`; raises `UnknownReview` or `InvalidInput`."""
+        return await self._storage.read(partial(reviews.find_review, prefix=review, tenant=self._tenant))
+
+    async def decide(
+        self,
+        review: str,
+        verdict: DecisionVerdict,
+        *,
+        reviewer: str,
+        value: bytes | None = None,
+        comment: str = "",
+        seen: str | None = None,
+    ) -> tuple[Review, bool]:
+        """Decide a review, once; the decision is on disk when this returns.
+
+        `value` is the JSON of an edited or given value, and is checked against the review's schema. `seen`
+        is the digest of the proposal that the reviewer looked at, when it is known; another proposal is
+        not decided. Returns the review as it stands and whether this decision is the one that stands: a
+        second decision changes nothing and returns the first.
+
+        Raises `UnknownReview`, `ReviewClosed`, and `InvalidInput` for a verdict or value that does not fit.
+        """
+        found = await self.get(review)
+        if not reviewer.strip():
+            raise InvalidInput("a decision needs the name of the reviewer.")
+        decision = Decision(
+            verdict=verdict,
+            reviewer=reviewer.strip(),
+            value=_decided_value(found, verdict, value),
+            comment=comment[:MAX_COMMENT],
+            decided_at=time.time(),
+            proposal_digest=seen or found.proposal_digest,
+        )
+        return await self._storage.write(partial(reviews.decide, review=found.id, decision=decision))
+
+
+def _decided_value(review: Review, verdict: DecisionVerdict, given: bytes | None) -> bytes | None:
+    match verdict:
+        case DecisionVerdict.APPROVE:
+            if given is not None:
+                raise InvalidInput("an approval takes the proposal as it is; to change it, decide `edit`.")
+            return review.draft.proposal
+        case DecisionVerdict.REJECT:
+            return None
+        case DecisionVerdict.EDIT:
+            if given is None:
+                raise InvalidInput("an edit needs the new value, as JSON.")
+            return _fitting(review, given)
+
+
+def _fitting(review: Review, given: bytes) -> bytes:
+    import jsonschema
+
+    schema = orjson.loads(review.draft.schema)
+    try:
+        value = orjson.loads(given)
+    except orjson.JSONDecodeError as error:
+        if schema.get("type") != "string":
+            raise InvalidInput(f"the value is not valid JSON: {error}") from None
+        # Where text is asked for, bare text is what people type.
+        value = given.decode("utf-8", "replace")
+    errors = sorted(
+        jsonschema.Draft202012Validator(schema).iter_errors(value), key=lambda error: len(error.path)
+    )
+    if errors:
+        path = "".join(f".{part}" for part in errors[0].absolute_path) or "value"
+        raise InvalidInput(
+            f"the value does not fit review {review.id}: {path.lstrip('.')}: {errors[0].message}"
+        )
+    return orjson.dumps(value)

@@ -1,0 +1,82 @@
+"""Loading workflows from `FILE.py:workflow`."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from podium.domain.errors import InvalidInput
+from podium.flow.failures import source_line
+from podium.flow.workflows import Workflow
+from podium.gateway.prompt import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowFile:
+    """What a Python file defines: the workflow that was asked for, all its workflows, all its prompts."""
+
+    chosen: Workflow[Any, Any]
+    workflows: tuple[Workflow[Any, Any], ...]
+    prompts: tuple[Prompt[Any], ...]
+    source: str
+
+
+def load_workflow(target: str) -> WorkflowFile:
+    """Import the file of `FILE.py:workflow` and return what it defines; the name may be left out if there is one.
+
+    The file's folder is put in front of the import path, as Python does for a script. Raises `InvalidInput`
+    when the file or the workflow is not there, or the file cannot be imported.
+    """
+    location, _, name = target.rpartition(":") if ".py:" in target else (target, "", "")
+    path = Path(location).resolve()
+    if not path.is_file():
+        raise InvalidInput(f"there is no file {location!r}. Give the workflow as FILE.py:workflow.")
+    module = _import(path)
+    named = {value.name: value for value in vars(module).values() if isinstance(value, Workflow)}
+    by_variable = {key: value for key, value in vars(module).items() if isinstance(value, Workflow)}
+    if not named:
+        raise InvalidInput(f"{location} defines no workflow; decorate an `async def` with @workflow.")
+    if not name:
+        if len(by_variable) > 1:
+            raise InvalidInput(
+                f"{location} defines several workflows; add one of {_listed(by_variable)} after a colon."
+            )
+        name = next(iter(by_variable))
+    chosen = by_variable.get(name) or named.get(name)
+    if chosen is None:
+        close = get_close_matches(name, by_variable, 1)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        raise InvalidInput(f"{location} has no workflow {name!r}; it has {_listed(by_variable)}.{meant}")
+    prompts = tuple(value for value in vars(module).values() if isinstance(value, Prompt))
+    return WorkflowFile(chosen, tuple(named.values()), prompts, f"{path}:{name}")
+
+
+def _import(path: Path) -> ModuleType:
+    folder = str(path.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise InvalidInput(f"{path} is no Python file.")
+    module = importlib.util.module_from_spec(spec)
+    # Registered, because dataclasses and pydantic look types up in the module they were defined in.
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise InvalidInput(f"{path} cannot be read: line {error.lineno}: {error.msg}.") from error
+    except Exception as error:
+        where = source_line(error) or path.name
+        raise InvalidInput(
+            f"{path} cannot be imported: {type(error).__name__} at {where}: {error}"
+        ) from error
+    return module
+
+
+def _listed(names: dict[str, Workflow[Any, Any]]) -> str:
+    return ", ".join(sorted(map(repr, names)))

@@ -1,0 +1,146 @@
+"""A job at the terminal: begins it, shows it, adds it up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from podium.cli.options import database_hint, program
+from podium.cli.output import console, plain, print_json, shown_seconds
+from podium.cli.progress import JobDisplay
+from podium.domain.states import TERMINAL_RUN_STATES, RunState
+
+if TYPE_CHECKING:
+    from podium.app.job import JobStart, JobTotals
+    from podium.app.workflow_file import WorkflowFile
+    from podium.settings import Settings
+
+FRESH_HINT_VARIABLE = "PODIUM_FRESH_HINT"
+"""What to suggest for starting over, when something like `make` stands in front of this command."""
+
+_MOST_PROBLEMS = 20
+
+
+async def run_job(
+    loaded: WorkflowFile,
+    path: Path,
+    id_field: str | None,
+    database: Path,
+    settings: Settings,
+    *,
+    as_json: bool,
+) -> int:
+    """Run the job and return the exit code: 1 when a run failed or is blocked, or a line is broken."""
+    from podium.app.job import begin_job, total_up
+    from podium.app.job_lines import read_job_lines
+    from podium.app.podium import Podium
+
+    out = Console(stderr=True, quiet=True) if as_json else console()
+    async with Podium(database, workflows=loaded.workflows, settings=settings, source=loaded.source) as app:
+        lines = read_job_lines(path, loaded.chosen, id_field)
+        display = JobDisplay(out)
+        app.subscribe(display.follow)
+        with display.shown():
+            try:
+                start = await begin_job(app, loaded.chosen, lines, display.count)
+                display.expect(len(start.runs), len(start.ended))
+                _print_start(out, start)
+                await app.idle()
+            except asyncio.CancelledError:
+                out.print("\nInterrupted. What is finished is kept; the same command goes on from here.")
+                raise
+        totals = await total_up(app, start.runs)
+    if as_json:
+        print_json({"start": start, "totals": _as_json(totals)})
+    else:
+        _print_totals(out, start, totals, database, path)
+    return 0
+
+
+def _print_start(out: Console, start: JobStart) -> None:
+    for line in start.broken[:_MOST_PROBLEMS]:
+        out.print(Text(f"line {line.number}: skipped: {plain(line.problem, 200)}", style="red"))
+    if len(start.broken) > _MOST_PROBLEMS:
+        out.print(Text(f"... and {len(start.broken) - _MOST_PROBLEMS} more broken lines", style="red"))
+    for number in start.repaired[:_MOST_PROBLEMS]:
+        out.print(
+            Text(f"line {number}: is not valid UTF-8; what could not be read was replaced", style="yellow")
+        )
+    if start.other_input:
+        out.print(
+            Text(
+                f"{start.other_input} lines have changed since their runs began; the first input stands",
+                "yellow",
+            )
+        )
+    if start.new and not (start.resumed or start.waiting or start.ended):
+        out.print(Text(f"{len(start.new)} runs begin.", style="dim"))
+    elif start.resumed or start.new:
+        out.print(
+            Text(
+                f"Going on: {len(start.ended)} had ended and {len(start.waiting)} wait; none of that is repeated. "
+                f"{len(start.resumed)} go on where they were, {len(start.new)} begin.",
+                style="dim",
+            )
+        )
+
+
+def _print_totals(out: Console, start: JobStart, totals: JobTotals, database: Path, path: Path) -> None:
+    states = totals.states
+    others = ", ".join(
+        f"{count} {state}"
+        for state, count in states.items()
+        if state not in (RunState.COMPLETED, RunState.WAITING, RunState.FAILED)
+    )
+    out.print()
+    out.print(
+        Text.assemble(
+            (f"{states[RunState.COMPLETED]} completed", "green"), ", ",
+            (f"{states[RunState.WAITING]} waiting for a person", "yellow"), ", ",
+            (f"{states[RunState.FAILED]} failed", "red" if states[RunState.FAILED] else ""),
+            f", {others}" if others else "",
+            f" · {len(start.broken)} broken lines skipped" if start.broken else "",
+        )
+    )  # fmt: skip
+    models = ", ".join(f"{plain(model)} ({count} answers)" for model, count in totals.models.most_common())
+    out.print(Text(f"answered by  {models or 'no model'}"))
+    usage = totals.usage
+    out.print(
+        Text(f"tokens       {usage.input_tokens:,} in, {usage.output_tokens:,} out · cost {totals.cost}")
+    )
+    p50, p95 = shown_seconds(totals.percentile(50)), shown_seconds(totals.percentile(95))
+    out.print(Text(f"latency      p50 {p50}, p95 {p95} at work per run, waiting for people not counted"))
+    for run_id, reason in list(totals.reasons.items())[:5]:
+        out.print(Text(f"  {plain(run_id, 30)}: {plain(reason, 150)}", style="red"))
+    if not (start.new or start.resumed) and all(state in TERMINAL_RUN_STATES for state in states):
+        again = os.environ.get(FRESH_HINT_VARIABLE) or "the same command with --fresh"
+        out.print(Text(f"\nThis job was finished already and nothing was repeated. To start over: {again}"))
+    _print_next(out, start, states[RunState.WAITING], database)
+    del path
+
+
+def _print_next(out: Console, start: JobStart, waiting: int, database: Path) -> None:
+    hint, podium = database_hint(database), program()
+    out.print(Text("\nNext:", style="bold"))
+    if waiting:
+        out.print(Text(f"  {podium} reviews list{hint}            what waits for a person"))
+        out.print(Text(f"  {podium} reviews decide ID approve{hint}   decide one (or: edit, reject)"))
+    example = plain(start.runs[0]) if start.runs else "RUN"
+    out.print(Text(f"  {podium} runs show {example}{hint}     a run's timeline"))
+
+
+def _as_json(totals: JobTotals) -> dict[str, object]:
+    return {
+        "states": dict(totals.states),
+        "models": dict(totals.models),
+        "usage": totals.usage,
+        "cost_usd": totals.cost,
+        "p50_seconds": totals.percentile(50),
+        "p95_seconds": totals.percentile(95),
+        "reasons": totals.reasons,
+    }

@@ -1,0 +1,123 @@
+"""`podium runs`: list, show, cancel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, wait_for
+from podium.cli.output import console, plain, print_json, shown_seconds, shown_time
+from podium.cli.timeline import print_timeline
+from podium.domain.money import Money
+from podium.domain.runs import Run
+from podium.domain.states import RunState
+
+app = typer.Typer(help="Look at runs, and cancel them.", no_args_is_help=True, rich_markup_mode=None)
+
+STATE_STYLES = {
+    RunState.COMPLETED: "green",
+    RunState.WAITING: "yellow",
+    RunState.FAILED: "red",
+    RunState.BLOCKED: "bold red",
+    RunState.CANCELLED: "dim",
+    RunState.RUNNING: "cyan",
+    RunState.PENDING: "dim",
+    RunState.PAUSED: "magenta",
+}
+"""How each state looks in a terminal."""
+
+
+@app.command(
+    name="list",
+    epilog="Examples: podium runs list · podium runs list --state failed --state blocked · podium runs list --json",
+)
+def list_runs(
+    database: Database = DEFAULT_DATABASE,
+    state: Annotated[
+        list[RunState] | None, typer.Option(help="Only runs in this state; may be repeated.")
+    ] = None,
+    workflow: Annotated[str | None, typer.Option(help="Only runs of this workflow.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at the most.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List runs, newest first."""
+    found = wait_for(lambda: _list(database, state, workflow, limit))
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        console().print("No runs.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "workflow", "state", "started (UTC)", "active", "cost", "waits for / reason"):
+        table.add_column(heading, overflow="fold" if heading == "run" else "ellipsis")
+    for run in found:
+        reason = run.error.message if run.error is not None else run.waiting_on or ""
+        table.add_row(
+            Text(plain(run.id)),
+            Text(plain(run.workflow)),
+            Text(run.state, style=STATE_STYLES[run.state]),
+            shown_time(run.started_at),
+            shown_seconds(run.spending.active_seconds),
+            str(Money(run.spending.cost_nanos)),
+            Text(plain(reason, 80)),
+        )
+    console().print(table)
+
+
+@app.command(epilog="Examples: podium runs show ticket-007 · podium runs show ticket-007 --full")
+def show(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
+    database: Database = DEFAULT_DATABASE,
+    full: Annotated[
+        bool, typer.Option("--full", help="With rendered prompts, raw responses and values.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a run's timeline: each step and attempt, model, tokens, cost, confidence, duration, error."""
+    from podium.app.database import open_database
+
+    async def read() -> None:
+        async with open_database(database) as opened:
+            timeline = await opened.runs.timeline(run_id)
+        if as_json:
+            print_json(timeline)
+        else:
+            print_timeline(console(), timeline, full=full)
+
+    wait_for(read)
+
+
+@app.command(epilog="Example: podium runs cancel ticket-007")
+def cancel(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
+    database: Database = DEFAULT_DATABASE,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel a run. A running process does it at once, otherwise the next one that is started."""
+    from podium.app.database import open_database
+
+    async def ask() -> tuple[Run, bool]:
+        async with open_database(database) as opened:
+            return await opened.runs.cancel(run_id), opened.is_owned
+
+    run, is_owned = wait_for(ask)
+    if as_json:
+        print_json({"run": run.id, "state": run.state, "cancel": "requested"})
+    elif is_owned:
+        console().print(Text(f"Run {plain(run.id)} is being cancelled."))
+    else:
+        console().print(
+            Text(f"Run {plain(run.id)} will be cancelled as soon as a process works on this database.")
+        )
+
+
+async def _list(database: Path, states: list[RunState] | None, workflow: str | None, limit: int) -> list[Run]:
+    from podium.app.database import open_database
+
+    async with open_database(database) as opened:
+        return list(await opened.runs.list(states=states or None, workflow=workflow, limit=limit))

@@ -1,0 +1,144 @@
+"""A run's timeline as text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from podium.app.timeline import Timeline, TimelineAttempt, TimelineOperation
+from podium.cli.output import harmless, plain, shown_seconds, shown_time
+from podium.domain.money import Money
+
+_STYLES = {"done": "green", "error": "red", "open": "yellow"}
+
+
+def print_timeline(out: Console, timeline: Timeline, *, full: bool) -> None:
+    """Print a timeline; `full` adds rendered prompts, raw responses and values."""
+    run = timeline.run
+    usage = run.spending.usage
+    head = f"run {plain(run.id)} · workflow {plain(run.workflow)} · {run.state}"
+    out.print(Text(head, style="bold"))
+    out.print(
+        Text(
+            f"started {shown_time(run.started_at)} UTC · active {shown_seconds(run.spending.active_seconds)} · "
+            f"{usage.input_tokens}+{usage.output_tokens} tokens · {Money(run.spending.cost_nanos)}"
+        )
+    )
+    if run.error is not None:
+        where = f" ({plain(run.error.where)})" if run.error.where else ""
+        out.print(Text(f"{plain(run.error.type)}{where}: {plain(run.error.message)}", style="red"))
+    elif run.waiting_on:
+        out.print(Text(f"waits for {plain(run.waiting_on)}", style="yellow"))
+    out.print()
+    table = Table(box=None, pad_edge=False)
+    for heading, justify in (
+        ("at", "left"), ("operation", "left"), ("result", "left"), ("took", "right"), ("model", "left"),
+        ("tokens", "right"), ("cost", "right"), ("conf.", "right"), ("value / error", "left"),
+    ):  # fmt: skip
+        table.add_column(heading, justify=justify, no_wrap=heading != "value / error")  # type: ignore[arg-type]
+    for operation in timeline.operations:
+        _add(table, operation)
+    out.print(table)
+    if full:
+        for operation in timeline.operations:
+            _print_full(out, operation)
+    elif any(operation.attempts for operation in timeline.operations):
+        out.print(Text("\n--full shows rendered prompts, raw responses and values.", style="dim"))
+
+
+def _add(table: Table, operation: TimelineOperation) -> None:
+    answer = operation.value if _is_answer(operation) else {}
+    spent = [a.call for a in operation.attempts if a.call is not None]
+    tokens = (
+        f"{sum(c.usage.input_tokens for c in spent)}+{sum(c.usage.output_tokens for c in spent)}"
+        if spent
+        else ""
+    )
+    cost = str(sum((c.cost for c in spent), Money())) if spent else ""
+    table.add_row(
+        shown_time(operation.started_at)[11:],
+        Text(plain(f"{operation.kind or 'signal'} {operation.name}", 40)),
+        Text(operation.state, style=_STYLES.get(operation.state, "")),
+        shown_seconds(operation.seconds),
+        Text(plain(answer.get("model", ""), 30)),
+        tokens,
+        cost,
+        _confidence(answer.get("confidence")),
+        Text(_summary(operation, answer)),
+    )
+    if len(operation.attempts) > 1 or any(_went_wrong(attempt) for attempt in operation.attempts):
+        for attempt in operation.attempts:
+            _add_attempt(table, attempt)
+
+
+def _add_attempt(table: Table, attempt: TimelineAttempt) -> None:
+    call, error = attempt.call, attempt.error
+    wrong = _went_wrong(attempt)
+    message = (call.message if call is not None else "") or (error.message if error is not None else "")
+    if error is not None:
+        message = f"{error.type}: {message}"
+    result = (call.failure or call.outcome) if call is not None else "failed"
+    table.add_row(
+        shown_time(attempt.at)[11:],
+        f"  attempt {attempt.number}",
+        Text(plain(result), style="red" if wrong else "green"),
+        shown_seconds(attempt.seconds),
+        Text(plain(call.model, 30)) if call is not None else "",
+        f"{call.usage.input_tokens}+{call.usage.output_tokens}" if call is not None else "",
+        str(call.cost) if call is not None else "",
+        _confidence(call.confidence if call is not None else None),
+        Text(plain(message, 100)),
+    )
+
+
+def _print_full(out: Console, operation: TimelineOperation) -> None:
+    for attempt in operation.attempts:
+        call = attempt.call
+        if call is not None:
+            out.print(
+                Text(
+                    f"\n{plain(operation.key)} attempt {attempt.number}: prompt to {plain(call.model)}",
+                    "bold",
+                )
+            )
+            out.print(Text(harmless(call.prompt)))
+            out.print(Text(f"\n{plain(operation.key)} attempt {attempt.number}: raw response", "bold"))
+            out.print(Text(harmless(call.raw)))
+    if operation.value is not None:
+        out.print(Text(f"\n{plain(operation.key)}: value", "bold"))
+        out.print(Text(harmless(_pretty(operation.value))))
+
+
+def _summary(operation: TimelineOperation, answer: dict[str, Any]) -> str:
+    if operation.error is not None:
+        return plain(f"{operation.error.type}: {operation.error.message}", 100)
+    if operation.state != "done":
+        return ""
+    value = answer.get("value") if answer else operation.value
+    quality = answer.get("quality", {}).get("verdict", "clean") if answer else "clean"
+    mark = "" if quality == "clean" else f"[{quality}] "
+    return mark + plain(value if isinstance(value, str) else _compact(value), 80)
+
+
+def _is_answer(operation: TimelineOperation) -> bool:
+    return operation.kind == "model" and isinstance(operation.value, dict)
+
+
+def _went_wrong(attempt: TimelineAttempt) -> bool:
+    return attempt.error is not None or (attempt.call is not None and attempt.call.failure is not None)
+
+
+def _confidence(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _compact(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _pretty(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
