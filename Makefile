@@ -10,7 +10,7 @@ DESK := examples/support_desk
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench snapshot lock clean
+.PHONY: help setup run test lint format bench docs snapshot lock clean
 
 help: ## Say what can be made
 	@echo 'usage: make TARGET'
@@ -21,7 +21,9 @@ setup: ## Build .venv from the pinned, hashed requirements (free when nothing ch
 	@$(PYTHON) scripts/environment.py setup
 
 run: setup ## Work through the support desk's tickets; FRESH=1 starts over, MODEL=provider:name picks the model
-	@$(PODIUM) run $(DESK)/desk.py:support --each $(DESK)/tickets.jsonl --id-field id \
+	@$(if $(FRESH),stamp=$$(date +%Y%m%d-%H%M%S); for part in outbox.db outbox.db-wal outbox.db-shm; do \
+		[ ! -e $$part ] || mv $$part $$(echo $$part | sed "s/outbox.db/outbox.db.before-$$stamp/"); done)
+	@PODIUM_FRESH_HINT='make run FRESH=1' $(PODIUM) run $(DESK)/desk.py:support --each $(DESK)/tickets.jsonl --id-field id \
 		$(if $(FRESH),--fresh) $(if $(MODEL),--model $(MODEL))
 
 test: lint ## Run lint, types, layer contracts and all the tests; ARGS= goes to pytest
@@ -39,6 +41,9 @@ format: setup ## Rewrite the code in the one format, with the fixes that are saf
 
 bench: setup ## Measure, beside plain libraries doing the same work
 	$(BIN)/python -m benchmarks
+
+docs: setup ## Write the pages under docs/ that are generated from the code
+	@$(BIN)/python scripts/state_machines.py
 
 snapshot: setup ## Record the public API as it is now; look at the difference before committing it
 	$(BIN)/pytest --update-snapshots $(ARGS)

@@ -115,5 +115,6 @@ async def support(ticket: Ticket) -> Receipt:
         draft = await answer(articles=[a.text[:700] for a in articles], intent=intent.value, text=text)
     except NoAnswer as problem:
         return await send(ticket, await written_by_a_person(ticket, str(problem)))
-    checked = await gate(draft, accept=0.8, review=0.5, queue="support", sla="2h")
+    seen = {"ticket": text, "articles": [article.title for article in articles]}
+    checked = await gate(draft, accept=0.8, review=0.5, queue="support", sla="2h", evidence=seen)
     return await send(ticket, checked.value)

@@ -24,6 +24,7 @@ from podium.engines.embedded.spawning import new_seed
 from podium.flow.step_executor import StepExecutor
 from podium.flow.workflows import Workflow
 from podium.gateway.gateway import Gateway
+from podium.ports.execution import Executor
 from podium.providers.registry import Providers
 from podium.settings import Settings
 from podium.storage.sqlite.database import open_sqlite
@@ -80,7 +81,7 @@ class Podium:
             stack.push_async_callback(providers.close)
             steps = StepExecutor(self._settings.engine.step_threads)
             stack.callback(steps.close)
-            executors = {
+            executors: dict[OperationKind, Executor] = {
                 OperationKind.STEP: steps,
                 OperationKind.MODEL: Gateway(providers, self._settings.gateway),
             }

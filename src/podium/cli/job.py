@@ -13,7 +13,7 @@ from rich.text import Text
 from podium.cli.options import database_hint, program
 from podium.cli.output import console, plain, print_json, shown_seconds
 from podium.cli.progress import JobDisplay
-from podium.domain.states import TERMINAL_RUN_STATES, RunState
+from podium.domain.states import RunState
 
 if TYPE_CHECKING:
     from podium.app.job import JobStart, JobTotals
@@ -58,7 +58,7 @@ async def run_job(
     if as_json:
         print_json({"start": start, "totals": _as_json(totals)})
     else:
-        _print_totals(out, start, totals, database, path)
+        _print_totals(out, start, totals, database)
     return 0
 
 
@@ -90,7 +90,7 @@ def _print_start(out: Console, start: JobStart) -> None:
         )
 
 
-def _print_totals(out: Console, start: JobStart, totals: JobTotals, database: Path, path: Path) -> None:
+def _print_totals(out: Console, start: JobStart, totals: JobTotals, database: Path) -> None:
     states = totals.states
     others = ", ".join(
         f"{count} {state}"
@@ -117,21 +117,25 @@ def _print_totals(out: Console, start: JobStart, totals: JobTotals, database: Pa
     out.print(Text(f"latency      p50 {p50}, p95 {p95} at work per run, waiting for people not counted"))
     for run_id, reason in list(totals.reasons.items())[:5]:
         out.print(Text(f"  {plain(run_id, 30)}: {plain(reason, 150)}", style="red"))
-    if not (start.new or start.resumed) and all(state in TERMINAL_RUN_STATES for state in states):
+    if start.runs and not (start.new or start.resumed):
         again = os.environ.get(FRESH_HINT_VARIABLE) or "the same command with --fresh"
-        out.print(Text(f"\nThis job was finished already and nothing was repeated. To start over: {again}"))
+        out.print(
+            Text(f"\nEvery line had been worked on before; nothing was repeated. To start over: {again}")
+        )
     _print_next(out, start, states[RunState.WAITING], database)
-    del path
 
 
 def _print_next(out: Console, start: JobStart, waiting: int, database: Path) -> None:
     hint, podium = database_hint(database), program()
+    commands = [
+        ("reviews list", "what waits for a person"),
+        ("reviews decide ID approve", "or: edit, reject"),
+    ]
+    commands = commands if waiting else []
+    commands.append((f"runs show {plain(start.runs[0]) if start.runs else 'RUN'}", "a run's timeline"))
     out.print(Text("\nNext:", style="bold"))
-    if waiting:
-        out.print(Text(f"  {podium} reviews list{hint}            what waits for a person"))
-        out.print(Text(f"  {podium} reviews decide ID approve{hint}   decide one (or: edit, reject)"))
-    example = plain(start.runs[0]) if start.runs else "RUN"
-    out.print(Text(f"  {podium} runs show {example}{hint}     a run's timeline"))
+    for command, meaning in commands:
+        out.print(Text(f"  {f'{podium} {command}{hint}':<60}  {meaning}"))
 
 
 def _as_json(totals: JobTotals) -> dict[str, object]:

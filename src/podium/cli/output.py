@@ -14,10 +14,13 @@ from rich.console import Console
 
 from podium.domain.money import Money
 
+_PIPE_WIDTH = 180
+
 
 def console() -> Console:
-    """Return the console for people, on standard output."""
-    return Console(highlight=False, soft_wrap=True)
+    """Return the console for people, on standard output; wide where no terminal sets the width."""
+    wide = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return Console(highlight=False, soft_wrap=True, width=wide)
 
 
 def plain(text: object, limit: int | None = None) -> str:

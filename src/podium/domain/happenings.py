@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunMoved:
-    """A run changed its state. `waiting_on` says in words what it waits for; `at` is seconds since the epoch."""
+    """A run changed its state. `waiting_on` says in words what it waits for, `wake_at` when its next timer is due.
+
+    Times are seconds since the epoch.
+    """
 
     run: RunId
     workflow: str
@@ -24,6 +27,7 @@ class RunMoved:
     spending: Spending
     waiting_on: str | None = None
     error: ErrorRecord | None = None
+    wake_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,21 @@
 """Frozen groups of settings. They read no environment: only the entry points do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from podium.settings.engine import EngineSettings
+from podium.settings.gateway import GatewaySettings
+from podium.settings.storage import StorageSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All groups of settings, each with defaults that work."""
+
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+
+
+__all__ = ["EngineSettings", "GatewaySettings", "Settings", "StorageSettings"]
