@@ -7,6 +7,8 @@ import datetime
 import decimal
 import enum
 import inspect
+import ipaddress
+import json
 import math
 import uuid
 from collections.abc import Iterator, Mapping
@@ -17,7 +19,7 @@ from typing import Any
 import pydantic
 import pydantic_core
 
-from podium.domain.errors import NotSerialisable
+from podium.domain.errors import InvalidDefinition, NotSerialisable
 from podium.domain.ids import digest
 
 _LEAVES = (
@@ -28,56 +30,99 @@ _LEAVES = (
     decimal.Decimal,
     uuid.UUID,
     PurePath,
+    ipaddress.IPv4Address,
+    ipaddress.IPv6Address,
 )
+_TOO_DEEP = "is nested too deeply, or contains itself"
 
 
 class TypedCodec:
     """Stores values of one declared type as UTF-8 JSON and restores them.
 
     `annotation` is any type that pydantic understands; `inspect.Parameter.empty` or `Any` allows plain JSON
-    types only. `where` says in errors whose value it is (`the result of step 'send'`).
+    types only. `where` says in errors whose value it is (`the result of step 'send'`), `root` what the path of
+    an offending field begins with.
     """
 
-    def __init__(self, annotation: Any, where: str) -> None:
+    def __init__(self, annotation: Any, where: str, root: str = "value") -> None:
         self._annotation = annotation
         self._where = where
+        self._root = root
         self._plain = annotation in (inspect.Parameter.empty, Any)
 
     @cached_property
     def adapter(self) -> pydantic.TypeAdapter[Any]:
-        """The pydantic adapter of the declared type, made at first use because making it takes milliseconds."""
-        return pydantic.TypeAdapter(Any if self._plain else self._annotation)
+        """The pydantic adapter of the declared type, made at first use because making it takes milliseconds.
+
+        Raises `InvalidDefinition` for a type that has no JSON form.
+        """
+        try:
+            return pydantic.TypeAdapter(Any if self._plain else self._annotation)
+        except Exception as error:
+            reason = str(error).splitlines()[0]
+            raise InvalidDefinition(
+                f"{self._where} is declared as {_type_name(self._annotation)}, which has no JSON form: {reason} "
+                "Declare a pydantic model, a dataclass or a plain JSON type."
+            ) from error
+
+    def require_storable(self) -> None:
+        """Raise `InvalidDefinition` unless values of the declared type can be stored at all."""
+        _ = self.adapter
 
     def encode(self, value: Any) -> bytes:
         """Return `value` as UTF-8 JSON; raises `NotSerialisable` with the path of the offending field."""
-        if self._plain:
-            require_plain(value, "value", self._where)
         try:
-            data = self.adapter.dump_json(value, warnings="error")
-        except (pydantic_core.PydanticSerializationError, ValueError):
-            data = self._encode_coerced(value)
-        if b"null" in data:
-            # JSON has no NaN: pydantic writes null in its place, which would come back as another value.
-            _refuse_nan(value, "value", self._where)
-        return data
+            return self._encode(value)
+        except RecursionError:
+            raise NotSerialisable(self._where, self._root, _TOO_DEEP) from None
 
     def decode(self, data: bytes) -> Any:
         """Return the value that `encode` stored; raises `ValueError` when it does not fit the declared type."""
-        return self.adapter.validate_json(data)
+        # Stored by the names of fields: aliases are for what comes from outside.
+        return self.adapter.validate_json(data, by_alias=False, by_name=True)
 
-    def _encode_coerced(self, value: Any) -> bytes:
+    def _encode(self, value: Any) -> bytes:
+        if self._plain:
+            require_plain(value, self._root, self._where)
         try:
-            return self.adapter.dump_json(self.adapter.validate_python(value), warnings="error")
-        except pydantic.ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            path = "value" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
-            problem = f"does not fit the declared type {_type_name(self._annotation)} ({first['msg']})"
-            raise NotSerialisable(self._where, path, problem) from None
+            data = self._dump(value)
         except (pydantic_core.PydanticSerializationError, ValueError):
-            path, culprit = _offender(value, "value")
+            data = self._dump_coerced(value)
+        if b"null" in data:
+            # JSON has no NaN: pydantic writes null in its place, which would come back as another value.
+            _refuse_nan(value, self._root, self._where)
+        if not self._plain:
+            self._require_return(data)
+        return data
+
+    def _dump(self, value: Any) -> bytes:
+        return self.adapter.dump_json(value, warnings="error", by_alias=False, round_trip=True)
+
+    def _dump_coerced(self, value: Any) -> bytes:
+        try:
+            return self._dump(self.adapter.validate_python(value, by_alias=True, by_name=True))
+        except pydantic.ValidationError as error:
+            raise self._misfit(error) from None
+        except (pydantic_core.PydanticSerializationError, ValueError):
+            path, culprit = _offender(value, self._root)
             raise NotSerialisable(
                 self._where, path, f"is a {type(culprit).__qualname__}, which has no JSON form"
             ) from None
+
+    def _require_return(self, data: bytes) -> None:
+        try:
+            self.decode(data)
+        except pydantic.ValidationError as error:
+            raise self._misfit(error) from None
+        except Exception as error:
+            problem = f"would not come back from its JSON form ({type(error).__name__}: {error})"
+            raise NotSerialisable(self._where, self._root, problem) from error
+
+    def _misfit(self, error: pydantic.ValidationError) -> NotSerialisable:
+        first = error.errors(include_url=False, include_input=False)[0]
+        path = self._root + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
+        problem = f"does not fit the declared type {_type_name(self._annotation)} ({first['msg']})"
+        return NotSerialisable(self._where, path, problem)
 
 
 def fingerprint(arguments: Mapping[str, object], where: str) -> str:
@@ -85,8 +130,14 @@ def fingerprint(arguments: Mapping[str, object], where: str) -> str:
 
     Raises `NotSerialisable` with the path of an argument that has no stable JSON form.
     """
-    stable = {name: _stable(value, name, where) for name, value in arguments.items()}
-    return digest(pydantic_core.to_json(stable, inf_nan_mode="constants"))[:16]
+    stable = {}
+    for name, value in arguments.items():
+        try:
+            stable[name] = _stable(value, name, where)
+        except RecursionError:
+            raise NotSerialisable(where, name, _TOO_DEEP) from None
+    # The standard library's encoder takes any text, such as file names that are no valid Unicode.
+    return digest(json.dumps(stable, sort_keys=True))[:16]
 
 
 def require_plain(value: Any, path: str, where: str) -> None:
@@ -103,13 +154,12 @@ def require_plain(value: Any, path: str, where: str) -> None:
             if not isinstance(name, str):
                 raise NotSerialisable(where, path, f"has the key {name!r}, which is not a string")
             require_plain(item, f"{path}.{name}", where)
-    elif not isinstance(value, str | int):
+    elif not isinstance(value, str | int) or isinstance(value, enum.Enum):
         kind = type(value).__qualname__
         raise NotSerialisable(where, path, f"is a {kind} and no type is declared that says how to restore it")
 
 
 def _stable(value: Any, path: str, where: str) -> Any:
-    # Sets have no order that lasts from one process to the next, so they are sorted here.
     match value:
         case enum.Enum():
             return _stable(value.value, path, where)
@@ -117,9 +167,16 @@ def _stable(value: Any, path: str, where: str) -> Any:
             return value
         case list() | tuple():
             return [_stable(item, f"{path}[{index}]", where) for index, item in enumerate(value)]
+        case dict() if all(isinstance(name, str) for name in value):
+            return {name: _stable(item, f"{path}.{name}", where) for name, item in value.items()}
         case dict():
-            return {str(name): _stable(item, f"{path}.{name}", where) for name, item in value.items()}
+            pairs = (
+                (_stable(name, path, where), _stable(item, f"{path}.{name}", where))
+                for name, item in value.items()
+            )
+            return sorted(pairs, key=repr)
         case set() | frozenset():
+            # Sets have no order that lasts from one process to the next.
             return sorted((_stable(item, path, where) for item in value), key=repr)
         case bytes():
             return value.hex()
@@ -128,7 +185,17 @@ def _stable(value: Any, path: str, where: str) -> Any:
         case _ if isinstance(value, pydantic.BaseModel) or _is_dataclass(value):
             return {name: _stable(item, f"{path}.{name}", where) for name, item in _fields(value)}
         case _:
-            raise NotSerialisable(where, path, f"is a {type(value).__qualname__}, which has no JSON form")
+            return _stable_by_pydantic(value, path, where)
+
+
+def _stable_by_pydantic(value: Any, path: str, where: str) -> Any:
+    problem = f"is a {type(value).__qualname__}, which has no JSON form"
+    if isinstance(value, type) or not hasattr(value, "__get_pydantic_core_schema__"):
+        raise NotSerialisable(where, path, problem)
+    try:
+        return pydantic_core.to_jsonable_python(value)
+    except (pydantic_core.PydanticSerializationError, ValueError):
+        raise NotSerialisable(where, path, problem) from None
 
 
 def _refuse_nan(value: Any, path: str, where: str) -> None:

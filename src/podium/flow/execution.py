@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import uuid
 from collections.abc import Callable, Coroutine
@@ -18,8 +19,10 @@ from podium.domain.journal import Entry, EntryType, Signal
 from podium.domain.operations import Intent, Operation, OperationKind, WaitUntil
 from podium.domain.values import TypedCodec
 from podium.flow.branches import Branch, current_branch
-from podium.flow.failures import error_record, raised_from
+from podium.flow.failures import error_record, message_of, raised_from
 from podium.flow.loop import DeterministicLoop
+
+_log = logging.getLogger(__name__)
 
 _NOTHING = TypedCodec(None, "a timer")
 
@@ -81,12 +84,12 @@ class Execution:
         self._open = 0
         self._requests: list[Operation] = []
         self._withdrawn: list[str] = []
-        self._timers: dict[asyncio.TimerHandle, str] = {}
+        # By identity: asyncio calls timers equal that call the same at the same time.
+        self._timers: dict[int, str] = {}
         self._signal: Signal | None = None
         self._main: asyncio.Task[Any] | None = None
         self._closed = False
         self.result: Result | None = None
-        self.unreceived: list[str] = []
 
     @property
     def id(self) -> RunId:
@@ -141,12 +144,10 @@ class Execution:
         return taken
 
     def close(self) -> None:
-        """Drop the code where it stands, without running any of its clean-up as part of the run."""
+        """Drop the code where it stands: whatever clean-up Python gives it, it asks for nothing any more."""
         self._closed = True
         self.result = self.result or Stopped()
-        if self._main is not None and not self._main.done():
-            self._main.cancel()
-            self._loop.drain()
+        self._loop.drop()
 
     # what the code calls, through podium.ports.run
 
@@ -165,7 +166,7 @@ class Execution:
     async def perform(self, intent: Intent) -> Any:
         """Ask for an operation and wait for its outcome."""
         if self._closed:
-            # Clean-up of dropped code asks in vain: the journal is the truth, not this process.
+            # Clean-up of dropped code waits in vain: the journal is the truth, not this process.
             return await self._loop.create_future()
         key = current_branch.get().key(intent.name)
         future: asyncio.Future[Any] = self._loop.create_future()
@@ -178,10 +179,10 @@ class Execution:
                 return
             try:
                 value = intent.codec.decode(entry.payload)
-            except ValueError as error:
+            except Exception as error:
                 raise Undecodable(
                     f"the recorded value of {entry.key!r} (entry {entry.seq}) does not fit the type that the code "
-                    f"declares now: {str(error).splitlines()[0]}. Restore the type, or start the work again."
+                    f"declares now: {message_of(error).splitlines()[0]}. Restore the type, or start the work again."
                 ) from error
             future.set_result(value)
 
@@ -200,23 +201,24 @@ class Execution:
             return
         key = current_branch.get().key("timer")
         intent = Intent(OperationKind.TIMER, "timer", "", WaitUntil(handle.when()), _NOTHING)
-        self._timers[handle] = key
+        self._timers[id(handle)] = key
 
         def settle(_: Entry) -> None:
-            self._timers.pop(handle, None)
+            self._timers.pop(id(handle), None)
             self._loop.ready(handle)
 
         self._ask(key, intent, settle)
 
     def drop_timer(self, handle: asyncio.TimerHandle) -> None:
         """Forget a timer that was cancelled."""
-        key = self._timers.pop(handle, None)
+        key = self._timers.pop(id(handle), None)
         if key is not None:
             self._withdraw(key)
 
     def report(self, context: dict[str, Any]) -> None:
-        """Note an error that no code was there to receive."""
-        self.unreceived.append(f"{context.get('message')}: {context.get('exception')!r}")
+        """Tell of an error that no code was there to receive."""
+        if not self._closed:
+            _log.warning("run %s: %s: %r", ascii(self._id), context.get("message"), context.get("exception"))
 
     def _ask(self, key: str, intent: Intent, settle: Callable[[Entry], None]) -> None:
         self._asked[key] = _Asked(intent, settle)

@@ -19,7 +19,7 @@ def error_record(error: BaseException) -> ErrorRecord:
     """Return `error` as the journal keeps it, with the innermost source line outside this package."""
     if isinstance(error, StepFailed):
         inner = error.error
-        return ErrorRecord(inner.type, str(error)[:MAX_MESSAGE], inner.retryable, inner.where)
+        return ErrorRecord(inner.type, message_of(error), inner.retryable, inner.where)
     if isinstance(error, BaseExceptionGroup):
         first = error_record(error.exceptions[0])
         message = (
@@ -28,9 +28,8 @@ def error_record(error: BaseException) -> ErrorRecord:
             else first.message
         )
         return ErrorRecord(first.type, message, first.retryable, first.where)
-    message = str(error).strip() or type(error).__name__
     return ErrorRecord(
-        type(error).__name__, message[:MAX_MESSAGE], isinstance(error, Retryable), _where(error)
+        type(error).__name__, message_of(error), isinstance(error, Retryable), source_line(error)
     )
 
 
@@ -54,8 +53,21 @@ def decode_error(data: bytes) -> ErrorRecord:
     return ErrorRecord(**orjson.loads(data))
 
 
-def _where(error: BaseException) -> str | None:
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith((_OWN_PACKAGE, "<")) and "/asyncio/" not in frame.filename:
-            return f"{Path(frame.filename).name}:{frame.lineno}"
-    return None
+def message_of(error: BaseException) -> str:
+    """Return what `error` says, as text that can be stored; the name of its class when it says nothing."""
+    try:
+        said = str(error).strip()
+    except Exception:  # noqa: BLE001 - an exception may be broken itself
+        said = ""
+    # File names that are no valid text arrive as lone surrogates, which no database takes.
+    return (said or type(error).__name__)[:MAX_MESSAGE].encode("utf-8", "replace").decode()
+
+
+def source_line(error: BaseException) -> str | None:
+    """Return the innermost line of code outside this package that `error` passed through, as `FILE.py:LINE`."""
+    innermost = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = frame.f_code.co_filename
+        if not file.startswith((_OWN_PACKAGE, "<")) and "/asyncio/" not in file:
+            innermost = f"{Path(file).name}:{line}"
+    return innermost

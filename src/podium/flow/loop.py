@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextvars import Context, copy_context
 from typing import Any, NoReturn, Protocol
 
@@ -12,9 +14,16 @@ from podium.domain.errors import Terminal
 from podium.flow.branches import current_branch
 from podium.ports.run import CurrentRun
 
+_CLOSINGS = 100
+"""How often code that swallows its own end is told again before it is left to itself."""
+
 
 class OutsideWork(Terminal):
     """Workflow code tried to reach the outside world directly instead of through a step."""
+
+
+class Unordered(Terminal):
+    """Workflow code used something whose order differs from one process to the next."""
 
 
 class LoopOwner(CurrentRun, Protocol):
@@ -57,6 +66,9 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def __init__(self, owner: LoopOwner, seed: int) -> None:
         self.podium_run = owner
         self._ready: deque[asyncio.Handle] = deque()
+        # Held here, so that no task ends at the whim of the garbage collector.
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._unfinished_generators: list[AsyncGenerator[Any, Any]] = []
         # Runs start at different identities: asyncio keeps all tasks of a process in one set.
         self._last_identity = seed & 0xFFFF_FFFF_FFFF
 
@@ -66,14 +78,41 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         Must be called from a plain callback of the host loop or from no loop at all: the host's current
         task, if any, is not suspended.
         """
-        host = asyncio._get_running_loop()  # noqa: SLF001 - public to implementers of loops
-        asyncio._set_running_loop(self)  # noqa: SLF001
-        try:
+        with self._running():
             while self._ready:
                 handle = self._ready.popleft()
-                if not handle.cancelled():
+                if handle.cancelled():
+                    continue
+                try:
                     handle._run()  # noqa: SLF001 - what every event loop does
+                except SystemExit:
+                    # What would end a whole program fails this run alone: its task has noted it.
+                    continue
+
+    def drop(self) -> None:
+        """End every task where it stands, as Python ends a coroutine that nobody waits for: by `GeneratorExit`.
+
+        Done here and now, because later the garbage collector would do it in the middle of another run.
+        """
+        with self._running():
+            while self._tasks:
+                task, _ = self._tasks.popitem()
+                coro = task.get_coro()
+                if not task.done() and coro is not None:
+                    _end(coro.throw)
+            while self._unfinished_generators:
+                _end(self._unfinished_generators.pop().aclose().throw)
+        self._ready.clear()
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        host, hooks = asyncio._get_running_loop(), sys.get_asyncgen_hooks()  # noqa: SLF001 - public to loops
+        asyncio._set_running_loop(self)  # noqa: SLF001
+        sys.set_asyncgen_hooks(firstiter=None, finalizer=self._unfinished_generators.append)
+        try:
+            yield
         finally:
+            sys.set_asyncgen_hooks(*hooks)
             asyncio._set_running_loop(host)  # noqa: SLF001
 
     def call_soon(  # type: ignore[override]
@@ -114,6 +153,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None
     ) -> asyncio.Task[Any]:
         """Start a task on the next branch of the task that starts it."""
+        _refuse_as_completed(coro)
         own = (context or copy_context()).copy()
         own.run(current_branch.set, current_branch.get().child())
         return self.main_task(coro, own, name)
@@ -126,7 +166,12 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         task = BranchTask(coro, identity=self._last_identity, loop=self, name=name, context=context)
         # A run that leaves memory drops its tasks where they stand; that is no mistake worth a warning.
         task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
+        self._tasks[task] = None
+        task.add_done_callback(self._forget)
         return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(task, None)
 
     def is_running(self) -> bool:
         """Return True: whoever holds this loop is running on it."""
@@ -153,22 +198,36 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             "happen again on replay. Move it into a function decorated with @step and await that."
         )
 
-    call_soon_threadsafe = _refuse
-    run_in_executor = _refuse
-    getaddrinfo = _refuse
-    getnameinfo = _refuse
-    create_connection = _refuse
-    create_server = _refuse
-    create_unix_connection = _refuse
-    create_datagram_endpoint = _refuse
-    sock_recv = _refuse
-    sock_sendall = _refuse
-    sock_connect = _refuse
-    subprocess_exec = _refuse
-    subprocess_shell = _refuse
-    connect_read_pipe = _refuse
-    add_reader = _refuse
-    add_writer = _refuse
-    add_signal_handler = _refuse
-    run_forever = _refuse
-    run_until_complete = _refuse
+    add_reader = remove_reader = add_writer = remove_writer = _refuse
+    add_signal_handler = remove_signal_handler = _refuse
+    call_soon_threadsafe = run_in_executor = set_default_executor = _refuse
+    getaddrinfo = getnameinfo = _refuse
+    create_connection = create_server = create_datagram_endpoint = connect_accepted_socket = _refuse
+    create_unix_connection = create_unix_server = start_tls = sendfile = _refuse
+    sock_accept = sock_connect = sock_recv = sock_recv_into = sock_recvfrom = sock_recvfrom_into = _refuse
+    sock_sendall = sock_sendto = sock_sendfile = _refuse
+    subprocess_exec = subprocess_shell = connect_read_pipe = connect_write_pipe = _refuse
+    run_forever = run_until_complete = stop = close = _refuse
+
+
+def _end(throw: Callable[[BaseException], object]) -> None:
+    for _ in range(_CLOSINGS):
+        try:
+            throw(GeneratorExit())
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001 - it has ended, whatever it says at last
+            return
+
+
+def _refuse_as_completed(coro: Coroutine[Any, Any, Any]) -> None:
+    # It keeps coroutines in a set, so their order, and with it their branches, would be another on replay.
+    frame = sys._getframe(2)  # noqa: SLF001 - nothing else says who asks
+    while frame.f_globals.get("__name__") == "asyncio.tasks" and frame.f_back is not None:
+        if frame.f_code.co_qualname.startswith(("as_completed", "_AsCompleted")):
+            coro.close()
+            raise Unordered(
+                "asyncio.as_completed() was given coroutines, which it starts in no fixed order, so that a replay "
+                "would not be the same. Give it tasks: as_completed([asyncio.create_task(c) for c in ...])."
+            )
+        frame = frame.f_back

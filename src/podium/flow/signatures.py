@@ -22,13 +22,16 @@ class Signature:
     def __init__(self, function: Callable[..., Any], what: str) -> None:
         self._function = function
         self._what = what
-        self._parameters = inspect.signature(function).parameters
+        self._signature = inspect.signature(function)
+        self._parameters = self._signature.parameters
         self._locals = _enclosing_locals(function)
-        for parameter in self._parameters.values():
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                raise InvalidDefinition(
-                    f"{what} takes *{parameter.name}; name its parameters, so that its arguments can be recorded."
-                )
+        kinds = {parameter.kind for parameter in self._parameters.values()}
+        if kinds - {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}:
+            raise InvalidDefinition(
+                f"{what} takes {self._signature}; parameters must have names by which they can be given (no *args, "
+                "**kwargs or /), so that arguments can be recorded."
+            )
+        self._all_positional = inspect.Parameter.KEYWORD_ONLY not in kinds
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -62,10 +65,10 @@ class Signature:
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return all arguments by name, defaults filled in; raises `InvalidInput` when they do not fit."""
-        if not kwargs and len(args) == len(self._parameters):
+        if self._all_positional and not kwargs and len(args) == len(self._parameters):
             return dict(zip(self._parameters, args, strict=True))
         try:
-            bound = inspect.signature(self._function).bind(*args, **kwargs)
+            bound = self._signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidInput(
                 f"{self._what} was called with arguments that it does not take: {error}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine
 from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import Any
 
 from podium.domain.errors import NotInRun, StepTimeout
 from podium.domain.operations import Execute
+from podium.flow.step_threads import StepThreads
 from podium.flow.steps import Step
 from podium.ports.execution import AttemptContext
 
@@ -28,29 +29,35 @@ def current_step() -> AttemptContext:
 
 
 class StepExecutor:
-    """Executes steps. `threads` bounds how many plain functions run at once."""
+    """Executes steps. `threads` bounds how many plain functions are waited for at once."""
 
     def __init__(self, threads: int) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="podium-step")
+        self._threads = StepThreads()
+        self._slots = asyncio.Semaphore(threads)
 
     async def execute(self, request: Execute, context: AttemptContext) -> Any:
         """Return what the step's function returns; raises what it raises, or `StepTimeout`.
 
-        A plain function that runs past its timeout cannot be stopped: its thread goes on, its result is
-        dropped.
+        The timeout counts from when the function begins, not from when it has to wait for a thread. A plain
+        function that runs past it cannot be stopped: its thread goes on, its result is dropped.
         """
         step: Step[Any, Any] = request.target
-        timeout = request.policy.timeout
+        if step.is_async:
+            _attempt.set(context)
+            return await self._within(request.policy.timeout, step, step.function(**request.arguments))
+        scope = copy_context()
+        scope.run(_attempt.set, context)
+        call = partial(scope.run, partial(step.function, **request.arguments))
+        async with self._slots:
+            return await self._within(request.policy.timeout, step, self._threads.call(call))
+
+    async def _within(
+        self, timeout: float | None, step: Step[Any, Any], work: Coroutine[Any, Any, Any]
+    ) -> Any:
         limit = asyncio.timeout(timeout)
         try:
             async with limit:
-                if step.is_async:
-                    _attempt.set(context)
-                    return await step.function(**request.arguments)
-                scope = copy_context()
-                scope.run(_attempt.set, context)
-                call = partial(scope.run, partial(step.function, **request.arguments))
-                return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+                return await work
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -58,4 +65,4 @@ class StepExecutor:
 
     def close(self) -> None:
         """Take no more work. Threads that are still busy are not waited for."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()

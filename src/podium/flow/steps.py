@@ -22,6 +22,8 @@ class Step(Generic[P, R]):
     """A durable step. Calling it inside a run performs it once; `function` is the plain function underneath."""
 
     def __init__(self, function: Callable[..., Any], name: str, policy: RetryPolicy) -> None:
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise InvalidDefinition(f"@step {name!r} is a generator; a step returns one value, e.g. a list.")
         self.function = function
         self.name = name
         self.policy = policy
@@ -44,6 +46,8 @@ class Step(Generic[P, R]):
         return self._perform(run, self.signature.bind(args, kwargs))
 
     async def _perform(self, run: CurrentRun, arguments: dict[str, Any]) -> R:
+        # Before anything is done whose result could then not be kept.
+        self.codec.require_storable()
         request = Execute(self, arguments, self.policy)
         mark = fingerprint(arguments, self._where)
         result: R = await run.perform(Intent(OperationKind.STEP, self.name, mark, request, self.codec))

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from podium.domain.errors import InvalidDefinition, InvalidInput
 from podium.domain.ids import digest
 from podium.domain.operations import Intent, OperationKind, StartChild
-from podium.domain.values import TypedCodec, require_plain
+from podium.domain.values import TypedCodec
 from podium.flow.signatures import Signature
 from podium.ports.run import CurrentRun, current_run
 
@@ -50,29 +50,17 @@ class Workflow(Generic[P, R]):
 
     def encode_input(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """Return call arguments as the JSON object that is stored; raises `InvalidInput` or `NotSerialisable`."""
+        # Before anything is done whose result could then not be kept.
+        self.codec.require_storable()
         arguments = self.signature.bind(args, kwargs)
-        where = f"the input of workflow {self.name!r}"
-        parts = []
-        for name, value in arguments.items():
-            annotation = self.signature.type_of(name)
-            if annotation in (inspect.Parameter.empty, Any):
-                require_plain(value, name, where)
-            parts.append(orjson.dumps(name) + b":" + TypedCodec(annotation, where).encode(value))
-        data = b"{" + b",".join(parts) + b"}"
-        self.decode_input(data)
-        return data
+        parts = [
+            orjson.dumps(name) + b":" + self._codecs[name].encode(value) for name, value in arguments.items()
+        ]
+        return b"{" + b",".join(parts) + b"}"
 
     def decode_input(self, data: bytes) -> dict[str, Any]:
         """Return stored input as call arguments; raises `InvalidInput` naming the field that does not fit."""
-        try:
-            arguments: dict[str, Any] = self._input.validate_json(data)
-        except pydantic.ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            field = ".".join(str(part) for part in first["loc"]) or "input"
-            raise InvalidInput(
-                f"the input does not fit workflow {self.name!r}: {field}: {first['msg']}"
-            ) from None
-        return arguments
+        return self._decoded(data, by_alias=False)
 
     def parse_input(self, text: bytes) -> bytes:
         """Return JSON that a person or a file gave as stored input.
@@ -92,12 +80,29 @@ class Workflow(Generic[P, R]):
             raise InvalidInput(
                 f"the input must be a JSON object of the arguments of {self.name!r} ({expected})"
             )
-        arguments = self.decode_input(orjson.dumps(value))
+        arguments = self._decoded(orjson.dumps(value), by_alias=True)
         return self.encode_input((), arguments)
 
     def call(self, stored_input: bytes) -> Coroutine[Any, Any, Any]:
         """Return the workflow's coroutine for a stored input."""
         return self.function(**self.decode_input(stored_input))
+
+    def _decoded(self, data: bytes, *, by_alias: bool) -> dict[str, Any]:
+        try:
+            arguments: dict[str, Any] = self._input.validate_json(data, by_alias=by_alias, by_name=True)
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            field = ".".join(str(part) for part in first["loc"]) or "input"
+            raise InvalidInput(
+                f"the input does not fit workflow {self.name!r}: {field}: {first['msg']}"
+            ) from None
+        return arguments
+
+    @cached_property
+    def _codecs(self) -> dict[str, TypedCodec]:
+        where = f"the input of workflow {self.name!r}"
+        types = self.signature.type_of
+        return {name: TypedCodec(types(name), where, name) for name in self.signature.names}
 
     @cached_property
     def _input(self) -> pydantic.TypeAdapter[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import orjson
 import pydantic
@@ -20,17 +20,40 @@ T = TypeVar("T")
 MAX_SUBJECT = 300
 
 
+@overload
 async def ask_human(
     subject: str,
     *,
-    output: type[T] = str,  # type: ignore[assignment]
+    proposal: str | None = None,
+    kind: ReviewKind | None = None,
+    queue: str = "default",
+    sla: Duration | None = None,
+    priority: int = 0,
+    evidence: Mapping[str, object] | None = None,
+) -> HumanAnswer[str]: ...
+@overload
+async def ask_human(
+    subject: str,
+    *,
+    output: type[T],
     proposal: T | None = None,
     kind: ReviewKind | None = None,
     queue: str = "default",
     sla: Duration | None = None,
     priority: int = 0,
     evidence: Mapping[str, object] | None = None,
-) -> HumanAnswer[T]:
+) -> HumanAnswer[T]: ...
+async def ask_human(
+    subject: str,
+    *,
+    output: type[Any] = str,
+    proposal: Any = None,
+    kind: ReviewKind | None = None,
+    queue: str = "default",
+    sla: Duration | None = None,
+    priority: int = 0,
+    evidence: Mapping[str, object] | None = None,
+) -> HumanAnswer[Any]:
     """Open a review and wait for its decision; the run leaves memory meanwhile and survives restarts.
 
     `subject` is the question in one line. `output` is the type of the value asked for: an edited or given
@@ -62,7 +85,7 @@ async def ask_human(
     )
     mark = digest(draft.subject, draft.queue, proposed or b"")[:16]
     codec = TypedCodec(HumanAnswer[output], "a decision")  # type: ignore[valid-type]
-    answer: HumanAnswer[T] = await run.perform(
+    answer: HumanAnswer[Any] = await run.perform(
         Intent(OperationKind.REVIEW, "review", mark, AskPerson(draft), codec)
     )
     return answer

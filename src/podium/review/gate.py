@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar, assert_never
@@ -71,7 +72,7 @@ def judge(answer: Answer[Any], thresholds: Thresholds) -> tuple[GateDecision, st
     return GateDecision.PASS, f"{shown} reaches {thresholds.accept}"
 
 
-async def gate(
+async def gate(  # noqa: PLR0913 - each describes the review in its own way, and all but one are optional
     answer: Answer[T],
     *,
     accept: float,
@@ -81,12 +82,13 @@ async def gate(
     sla: Duration | None = None,
     subject: str | None = None,
     priority: int = 0,
+    evidence: Mapping[str, object] | None = None,
 ) -> Checked[T]:
     """Let an answer pass, or have a person decide, durably.
 
     Confidence from `accept` passes; from `review` a person approves, edits or rejects; from `escalate` the
     same with raised priority and a warning; below it is rejected. `queue`, `sla`, `priority` and `subject`
-    describe the review.
+    describe the review, `evidence` (JSON values by name) is shown to the reviewer beside the gate's own.
 
     Returns the value to go on with. Raises `Rejected` when the gate or the person refuses, `InvalidInput`
     for contradictory thresholds, `NotInRun` outside a run.
@@ -113,6 +115,7 @@ async def gate(
         sla=sla,
         priority=priority,
         evidence={
+            **(evidence or {}),
             "reason": reason,
             "confidence": answer.confidence,
             "quality": answer.quality.verdict.value,

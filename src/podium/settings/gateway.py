@@ -11,8 +11,8 @@ class GatewaySettings:
 
     `models`: candidates of a prompt that names none. `override`: when set, used instead of every prompt's
     own candidates. `timeout`: the deadline of a whole call with its retries, re-asks and fallbacks.
-    `retries`: repeats of one candidate after a transient failure. `reasks`: times that a model is shown its
-    latest mistake and asked again. `retry_base`, `retry_cap`: bounds of the backoff between retries.
+    `retries`: repeats after transient failures, over all candidates of a call. `reasks`: times that a model
+    is shown its latest mistake and asked again. `retry_base`, `retry_cap`: bounds of the backoff between retries.
     `connect`, `first_token`, `stall`: deadlines inside one request. `max_reply_bytes`: longest reply that is
     looked into.
     """

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
-from podium.domain.errors import ErrorRecord, InvalidDefinition, InvalidInput, NotSerialisable, RunCancelled
+from podium.domain.errors import ErrorRecord, PodiumError, RunCancelled
 from podium.domain.happenings import RunMoved
 from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.journal import DELIVERED, Entry, EntryType, Signal
 from podium.domain.states import RunState
 from podium.engines.embedded.open_operations import OpenOperations
 from podium.engines.embedded.run_journal import RunJournal
+from podium.engines.embedded.spawning import end_of_run
 from podium.engines.embedded.spending import SpendingMeter
-from podium.flow.execution import CodeChanged, Completed, Errored, Execution, Result, Stopped, Undecodable
-from podium.flow.failures import encode_error, error_record
-from podium.ports.journal import Change, CloseReviews, Deliver, MoveRun, TakeDelivery
+from podium.flow.execution import Completed, Errored, Execution, Result, Stopped
+from podium.flow.failures import error_record
+from podium.ports.journal import Change, MoveRun, TakeDelivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from podium.engines.embedded.host import Host
     from podium.flow.workflows import Workflow
     from podium.ports.journal import LoadedRun
 
-_CANNOT_GO_ON = (CodeChanged, Undecodable, InvalidInput, InvalidDefinition)
+_log = logging.getLogger(__name__)
 
 
 class ActiveRun:
@@ -42,82 +45,82 @@ class ActiveRun:
         self._entries: Sequence[Entry] = loaded.entries
         self._meter = SpendingMeter(self.run.spending.active_seconds)
         self._journal = RunJournal(host, self.run.id, loaded.entries[-1].seq if loaded.entries else 0)
-        self._execution = Execution(self.run.id, self.run.seed, self.run.created_at)
+        # The run's time begins when its code first does, however long it was pending.
+        self._began = host.clock() if self.run.started_at is None else self.run.started_at
+        self._execution = Execution(self.run.id, self.run.seed, self._began)
         self._operations = OpenOperations(
             host, self.run, self._journal, self._meter, self._on_disk, self._rouse, self._block
         )
         self._state: RunState | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._signalled = False
         self._closed = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the run takes deliveries: it has begun and not left. Otherwise they wait for it to be loaded again."""
+        return self._state is not None and not self._closed
 
     def begin(self) -> None:
         """Replay the journal and take up what is open. To be called from a plain callback of the host's loop."""
         if self._closed:
             return
-        self._move(RunState.RUNNING)
+        self._meter.go_on()
+        self._move(RunState.RUNNING, at=self._began if self.run.started_at is None else None)
         entries, self._entries = self._entries, ()
-        try:
+        with self._blocked_by_errors():
             self._execution.start(partial(self._workflow.call, self.run.input))
             self._take_stock()
             for entry in entries:
                 self._take(entry)
-        except _CANNOT_GO_ON as error:
-            self._block(error_record(error))
-            return
-        if self._workflow.timeout is not None:
-            left = max(self._workflow.timeout - self._meter.active_seconds, 0.0)
-            self._deadline = asyncio.get_running_loop().call_later(left, self._signal, Signal.TIMEOUT)
-        self._advance()
+            self._set_deadline()
+            self._advance()
 
     def accept(self, delivery: Delivery) -> None:
         """Take a delivery out of the inbox and into the journal, in one transaction."""
-        if self._state is RunState.BLOCKED:
-            return
-        if self._closed:
-            self._host.journal.commit((TakeDelivery(delivery.id),))
-        elif delivery.kind is DeliveryKind.CANCEL:
-            self._signal(Signal.CANCEL, TakeDelivery(delivery.id))
-        else:
+        taken = TakeDelivery(delivery.id)
+        if delivery.kind is not DeliveryKind.CANCEL:
             self._operations.accept(delivery)
+        elif self._signalled:
+            # It is ending already, and its clean-up is not to be interrupted.
+            self._host.journal.commit((taken,))
+        else:
+            self._signal(Signal.CANCEL, taken)
 
-    def close(self) -> list[asyncio.Task[None]]:
-        """Leave memory without a change of state; returns the attempts that are being cancelled."""
+    def close(self) -> None:
+        """Leave memory without a change of state; attempts under way are being cancelled when this returns."""
         self._closed = True
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._meter.rest()
+        self._set_deadline()
         self._execution.close()
-        return self._operations.close()
+        self._operations.close()
 
     # moving the code
 
     def _on_disk(self, entry: Entry) -> None:
         if self._closed:
             return
-        try:
+        with self._blocked_by_errors():
             if entry.type in DELIVERED:
                 self._take(entry)
-        except _CANNOT_GO_ON as error:
-            self._block(error_record(error))
-            return
-        self._advance()
+            self._advance()
 
     def _take(self, entry: Entry) -> None:
         self._operations.recall(entry)
-        if entry.type not in DELIVERED:
-            return
-        if self._execution.result is None:
+        if entry.type is EntryType.SIGNAL:
+            self._signalled = True
+        if entry.type in DELIVERED and self._execution.result is None:
             self._execution.deliver(entry)
             self._take_stock()
         elif entry.type is not EntryType.SIGNAL:
-            # The code has ended without this outcome; that it had asked for it must be so all the same.
+            # Nothing to deliver, or nobody: that the code had asked for it must be so all the same.
             self._execution.expects(entry)
 
     def _take_stock(self) -> None:
-        for operation in self._execution.take_requests():
-            self._operations.add(operation)
-        changes = self._operations.withdraw(self._execution.take_withdrawn())
+        asked, withdrawn = self._execution.take_requests(), self._execution.take_withdrawn()
+        changes = self._operations.note(asked, withdrawn)
         if changes:
-            self._host.journal.commit(changes)
+            self._host.journal.commit(changes, self._host.mailed)
 
     def _advance(self) -> None:
         if self._execution.result is not None:
@@ -125,24 +128,49 @@ class ActiveRun:
             return
         self._operations.take_up()
         if not self._closed and not self._operations.at_work and not self._journal.unwritten:
-            self._park()
+            self._rest()
 
     def _signal(self, signal: Signal, *also: Change) -> None:
+        self._signalled = True
         self._rouse()
         self._journal.signal(signal, self._on_disk, *also)
+
+    @contextlib.contextmanager
+    def _blocked_by_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except PodiumError as error:
+            self._block(error_record(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, an engineer must look at it
+            _log.exception("run %s cannot go on", ascii(self.run.id))
+            self._block(error_record(error))
 
     # its state
 
     def _rouse(self) -> None:
+        if not self._meter.is_running:
+            self._meter.go_on()
+            self._set_deadline()
         if self._state is RunState.WAITING:
             self._move(RunState.RUNNING)
 
-    def _park(self) -> None:
+    def _rest(self) -> None:
+        self._meter.rest()
+        self._set_deadline()
         wake_at = self._operations.wake_at
         if wake_at is not None and wake_at - self._host.clock() <= self._host.settings.linger:
             return
         leave = partial(self._leave_if_parked, wake_at)
         self._move(RunState.WAITING, wake_at=wake_at, waiting_on=self._operations.waiting_on, then=leave)
+
+    def _set_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        timeout = self._workflow.timeout
+        if timeout is not None and self._meter.is_running and not self._signalled:
+            left = max(timeout - self._meter.active_seconds, 0.0)
+            self._deadline = asyncio.get_running_loop().call_later(left, self._signal, Signal.TIMEOUT)
 
     def _leave_if_parked(self, wake_at: float | None) -> None:
         if self._state is RunState.WAITING and not self._closed:
@@ -158,23 +186,23 @@ class ActiveRun:
 
     def _finish(self, result: Result) -> None:
         state, output, error = self._outcome(result)
-        also: list[Change] = [CloseReviews(self.run.id)] if self._operations.asked_a_person else []
-        parent = self.run.parent
-        if parent is not None:
-            payload = encode_error(error) if error is not None else output or b"null"
-            told = Delivery(
-                parent.run, DeliveryKind.CHILD, parent.key, payload, self._host.clock(), error is not None
-            )
-            also.append(Deliver(told))
+        given_up = self._operations.give_up_all()
         self.close()
-        self._move(state, *also, output=output, error=error, then=self._left)
+        end = end_of_run(self.run, output, error, self._host.clock())
+        others_to_tell = given_up or self.run.parent is not None
+        then = self._ended if others_to_tell else self._left
+        self._move(state, *given_up, *end, output=output, error=error, then=then)
+
+    def _ended(self) -> None:
+        self._host.mailed()
+        self._left()
 
     def _outcome(self, result: Result) -> tuple[RunState, bytes | None, ErrorRecord | None]:
         match result:
             case Completed(value):
                 try:
                     return RunState.COMPLETED, self._workflow.codec.encode(value), None
-                except NotSerialisable as refusal:
+                except PodiumError as refusal:
                     return RunState.FAILED, None, error_record(refusal)
             case Errored(error):
                 return RunState.FAILED, None, error
@@ -187,6 +215,7 @@ class ActiveRun:
         self,
         state: RunState,
         *also: Change,
+        at: float | None = None,
         output: bytes | None = None,
         error: ErrorRecord | None = None,
         wake_at: float | None = None,
@@ -194,12 +223,15 @@ class ActiveRun:
         then: Callable[[], None] | None = None,
     ) -> None:
         self._state = state
-        run, at, spending = self.run, self._host.clock(), self._meter.reading()
+        run, spending = self.run, self._meter.reading()
+        moved_at = self._host.clock() if at is None else at
 
         def done() -> None:
-            self._host.tell(RunMoved(run.id, run.workflow, state, at, spending, waiting_on, error))
+            self._host.tell(
+                RunMoved(run.id, run.workflow, state, moved_at, spending, waiting_on, error, wake_at)
+            )
             if then is not None:
                 then()
 
-        move = MoveRun(run.id, state, at, spending, output, error, wake_at, waiting_on)
+        move = MoveRun(run.id, state, moved_at, spending, output, error, wake_at, waiting_on)
         self._host.journal.commit((move, *also), done)

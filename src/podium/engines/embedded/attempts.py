@@ -1,8 +1,11 @@
-"""One attempt of an operation, with its end as a value."""
+"""One attempt of an operation, with its end as a value; and the end of those that nobody waits for any more."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Collection
+from typing import Any
 
 from podium.domain.errors import ControlFlow, Retryable, Terminal
 from podium.domain.operations import Execute, Operation
@@ -10,6 +13,8 @@ from podium.domain.outcomes import Done, Failed, Outcome, Retry, Suspended
 from podium.engines.embedded.host import Host
 from podium.flow.failures import error_record
 from podium.ports.execution import AttemptContext, Executor
+
+_log = logging.getLogger(__name__)
 
 
 async def attempt(
@@ -27,11 +32,41 @@ async def attempt(
         if task is not None and task.cancelling():
             raise
         return Failed(error_record(error))
-    except Exception as error:  # noqa: BLE001 - whatever a step raises is an outcome
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a step raises is an outcome
         return _after_failure(error, request, context.attempt, host)
 
 
-def _after_failure(error: Exception, request: Execute, attempts: int, host: Host) -> Outcome:
+async def end_all(tasks: Collection[asyncio.Task[Any]], patience: float) -> None:
+    """Cancel tasks and wait until they have ended, at most `patience` seconds for those that will not be cancelled."""
+    for task in tasks:
+        # Cancelled twice, a task would be torn out of its clean-up.
+        if not task.cancelling():
+            task.cancel()
+    for task in await _still_running(tasks, patience):
+        coro = task.get_coro()
+        _log.warning("%s ignores its cancellation and is ended where it stands", task.get_name())
+        try:
+            coro.close()
+        except RuntimeError:
+            _log.error("%s could not be ended: it ignores that too", task.get_name())
+        task.cancel()
+    await _still_running(tasks, patience)
+
+
+async def _still_running(
+    tasks: Collection[asyncio.Task[Any]], patience: float
+) -> Collection[asyncio.Task[Any]]:
+    if not tasks:
+        return ()
+    done, pending = await asyncio.wait(tasks, timeout=patience)
+    for task in done:
+        if not task.cancelled():
+            # Looked at, so that nobody complains that it was not.
+            task.exception()
+    return pending
+
+
+def _after_failure(error: BaseException, request: Execute, attempts: int, host: Host) -> Outcome:
     record = error_record(error)
     policy = request.policy
     later = error.retry_after if isinstance(error, Retryable) else None

@@ -9,16 +9,20 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from podium.domain.errors import ErrorRecord, PodiumError
+from podium.domain.errors import ErrorRecord, RunCancelled
 from podium.domain.happenings import Happening, RunMoved
 from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.states import TERMINAL_RUN_STATES, RunState
 from podium.engines.embedded.active_run import ActiveRun
+from podium.engines.embedded.alarm import Alarm
+from podium.engines.embedded.attempts import end_all
 from podium.engines.embedded.host import Host
-from podium.ports.journal import Change, CloseReviews, Journal, LoadedRun, MoveRun, TakeDelivery
+from podium.engines.embedded.spawning import end_of_run
+from podium.engines.embedded.waiters import Waiter, Waiters
+from podium.ports.journal import Journal, LoadedRun, MoveRun, TakeDelivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from podium.domain.ids import RunId
     from podium.domain.runs import Run
@@ -29,8 +33,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _PAGE = 500
 _ENDS = TERMINAL_RUN_STATES | {RunState.BLOCKED}
-_WITHOUT_CODE = frozenset({RunState.BLOCKED, RunState.PAUSED})
-"""States in which a run is cancelled without its code having a say: it cannot run, or must not."""
+_UNFINISHED = frozenset({RunState.PENDING, RunState.RUNNING})
+_WITHOUT_CODE = frozenset({RunState.PENDING, RunState.BLOCKED, RunState.PAUSED})
+"""States in which a run is cancelled without its code having a say: it has not begun, cannot run, or must not."""
+_PATIENCE = 3.0
+"""How many seconds closing waits for attempts that ignore their cancellation, before it ends them by force."""
 
 
 class EmbeddedEngine:
@@ -53,6 +60,7 @@ class EmbeddedEngine:
         self._settings = settings
         self._listener = tell
         self._clock = clock
+        self._look = asyncio.Event()
         self._host = Host(
             journal,
             workflows,
@@ -60,36 +68,48 @@ class EmbeddedEngine:
             settings,
             clock,
             random.Random().random,
+            self._work,
             self._tell,
             self._left,
             self._adopt,
+            self._look.set,
         )
         self._active: dict[RunId, ActiveRun] = {}
-        self._loading: dict[RunId, asyncio.Task[ActiveRun | None]] = {}
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._loading: dict[RunId, asyncio.Task[None]] = {}
         # Runs to take up when there is room, in order; with the row of those that have no journal yet.
         self._queue: OrderedDict[RunId, Run | None] = OrderedDict()
-        self._ends: dict[RunId, list[asyncio.Future[RunMoved]]] = {}
+        # Deliveries read from the inbox that no run has taken yet.
+        self._mail: dict[RunId, list[Delivery]] = {}
         self._last_delivery = 0
-        self._look = asyncio.Event()
+        self._asleep: set[RunId] = set()
+        self._foreign: set[RunId] = set()
+        # Blocked runs that are to be tried again.
+        self._unblocked: set[RunId] = set()
+        self._ending: set[RunId] = set()
+        self._waiters = Waiters()
+        self._looking = False
         self._quiet = asyncio.Event()
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = 0.0
+        self._alarm = Alarm(clock, self._look.set)
         self._watcher: asyncio.Task[None] | None = None
+        self._only: RunId | None = None
         self._failure: Exception | None = None
         self._closing = False
 
-    async def start(self) -> int:
-        """Take up every unfinished run; returns how many there were."""
+    async def start(self, only: RunId | None = None) -> int:
+        """Take up every unfinished run, or `only` one and its children; returns how many there were."""
+        self._only = only
         self._journal.on_failure(self._fail)
         taken_up, last = 0, None
         while page := await self._journal.unfinished(_PAGE, last):
             for run in page:
-                if run.workflow in self._workflows:
+                if self._is_ours(run):
                     taken_up += 1
                     self._queue[run.id] = None
                 last = run
+        # Before anything can seem idle, whatever has a delivery waiting is to be taken up.
+        await self._read_inbox()
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
-        self._admit()
         return taken_up
 
     async def submit(self, run: Run) -> tuple[Run, bool]:
@@ -99,190 +119,238 @@ class EmbeddedEngine:
         database unusable.
         """
         self._check()
+        # Shielded: a caller who gives up must not leave a stored run behind that nobody works on.
+        return await asyncio.shield(asyncio.get_running_loop().create_task(self._submit(run)))
+
+    async def _submit(self, run: Run) -> tuple[Run, bool]:
         stored = await self._journal.create(run)
         is_new = stored.seed == run.seed
         if is_new:
             self._queue[stored.id] = stored
-            self._admit()
-        elif stored.state is RunState.BLOCKED and stored.id not in self._active:
-            await self._bring_up(stored.id)
-            for delivery in await self._journal.deliveries(0, 1_000_000):
-                if delivery.run == stored.id:
-                    await self._route(delivery)
+        elif stored.workflow != run.workflow:
+            return stored, False
+        elif stored.state in _UNFINISHED:
+            self._take_up(stored.id)
+        elif stored.state is RunState.WAITING and stored.wake_at is not None:
+            self._asleep.add(stored.id)
+        elif stored.state is RunState.BLOCKED and self._is_ours(stored):
+            await self._unblock(stored.id)
+        self._admit()
         return stored, is_new
 
-    def end_of(self, run: RunId) -> asyncio.Future[RunMoved]:
+    async def _unblock(self, run_id: RunId) -> None:
+        self._unblocked.add(run_id)
+        moved = self._waiters.wait(run_id, RunState)
+        self._take_up(run_id)
+        self._admit()
+        # Until it has moved, whoever asks would be told that it is blocked.
+        await moved
+
+    def end_of(self, run: RunId) -> Waiter:
         """Return a future for the run's next move to a final state or to `blocked`."""
-        future: asyncio.Future[RunMoved] = asyncio.get_running_loop().create_future()
-        if self._failure is not None:
-            future.set_exception(self._failure)
-        self._ends.setdefault(run, []).append(future)
-        return future
+        return self._waiters.wait(run, _ENDS)
+
+    def forget_end(self, run: RunId, end: Waiter) -> None:
+        """Give back a future from `end_of` that is no longer needed."""
+        self._waiters.forget(run, end)
 
     def look(self) -> None:
         """Look into the inbox now: something was put there by this process."""
         self._look.set()
 
     async def idle(self) -> None:
-        """Return once no run is active or queued: all are finished, or wait for somebody or for a time."""
+        """Return once nothing is left to do here: every run has ended, or waits for somebody.
+
+        Runs that sleep count as work when this engine has seen them go to sleep or was given them.
+        """
         self._check()
-        while self._active or self._loading or self._queue:
+        while self._at_work():
             self._quiet.clear()
             await self._quiet.wait()
             self._check()
 
+    def _at_work(self) -> bool:
+        about_to_look = self._look.is_set() or self._looking
+        return bool(
+            self._active or self._loading or self._queue or self._asleep or self._ending or about_to_look
+        )
+
     async def close(self) -> None:
-        """Stop working. Runs stay as the journal has them; attempts under way are cancelled."""
+        """Stop working. Runs stay as the journal has them; attempts under way are cancelled and their end awaited.
+
+        An attempt that ignores its cancellation is not waited for longer than a few seconds.
+        """
         self._closing = True
-        if self._alarm is not None:
-            self._alarm.cancel()
-        tasks: list[asyncio.Task[Any]] = list(self._loading.values())
+        self._stop()
+        own: list[asyncio.Task[Any]] = [*self._loading.values()]
         if self._watcher is not None:
-            tasks.append(self._watcher)
-        for task in tasks:
-            task.cancel()
-        for active in list(self._active.values()):
-            tasks += active.close()
-        self._active.clear()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            own.append(self._watcher)
+        await end_all([*own, *self._attempts], _PATIENCE)
 
     # runs come and go
 
+    def _take_up(self, run_id: RunId) -> None:
+        if run_id not in self._active:
+            self._queue.setdefault(run_id, None)
+
     def _admit(self) -> None:
         free = self._settings.max_active_runs - len(self._active) - len(self._loading)
-        while self._queue and free > 0 and not self._closing:
+        while self._queue and free > 0 and not self._stopped:
             run_id, fresh = self._queue.popitem(last=False)
             if fresh is not None:
                 self._activate(LoadedRun(fresh, ()))
-            else:
-                self._bring_up(run_id)
+            elif not any(run_id in busy for busy in (self._loading, self._active, self._ending)):
+                # Only a run that nobody is about to change is read; what is read is then so.
+                self._loading[run_id] = asyncio.get_running_loop().create_task(self._load(run_id))
             free -= 1
 
-    def _bring_up(self, run_id: RunId) -> asyncio.Task[ActiveRun | None]:
-        loading = self._loading.get(run_id)
-        if loading is None:
-            loading = asyncio.get_running_loop().create_task(self._load(run_id))
-            self._loading[run_id] = loading
-        return loading
-
-    async def _load(self, run_id: RunId) -> ActiveRun | None:
+    async def _load(self, run_id: RunId) -> None:
         try:
-            if run_id in self._active:
-                return self._active[run_id]
             loaded = await self._journal.load(run_id)
-            if loaded is None or self._closing or not self._may_run(loaded.run):
-                return None
-            return self._activate(loaded)
-        except PodiumError as error:
+            if loaded is None:
+                self._mail.pop(run_id, None)
+            elif not self._stopped and run_id not in self._active:
+                self._activate(loaded)
+        except Exception as error:  # noqa: BLE001 - a run that cannot be loaded must not be left out in silence
             self._fail(error)
-            return None
         finally:
             self._loading.pop(run_id, None)
             self._quiet.set()
             asyncio.get_running_loop().call_soon(self._admit)
 
-    def _may_run(self, run: Run) -> bool:
-        known = run.workflow in self._workflows
-        return known and run.state not in TERMINAL_RUN_STATES and run.state is not RunState.PAUSED
+    def _activate(self, loaded: LoadedRun) -> None:
+        run = loaded.run
+        if run.state in TERMINAL_RUN_STATES:
+            self._journal.commit([TakeDelivery(delivery.id) for delivery in self._mail.pop(run.id, ())])
+            self._waiters.moved(run.id, run.state)
+        elif run.state in _WITHOUT_CODE and self._is_cancelled(run.id):
+            self._cancel_without_code(run)
+        elif not self._is_ours(run):
+            self._foreign.add(run.id)
+        elif run.state is RunState.BLOCKED and run.id not in self._unblocked:
+            return
+        elif run.state is not RunState.PAUSED:
+            self._unblocked.discard(run.id)
+            active = ActiveRun(self._host, self._workflows[run.workflow], loaded)
+            self._active[run.id] = active
+            # From callbacks and not from here: workflow code may not run inside a task of this loop.
+            asyncio.get_running_loop().call_soon(active.begin)
+            asyncio.get_running_loop().call_soon(self._hand_over, run.id)
 
-    def _activate(self, loaded: LoadedRun) -> ActiveRun:
-        active = ActiveRun(self._host, self._workflows[loaded.run.workflow], loaded)
-        self._active[loaded.run.id] = active
-        # From a callback and not from here: workflow code may not run inside a task of this loop.
-        asyncio.get_running_loop().call_soon(active.begin)
-        return active
+    def _is_ours(self, run: Run) -> bool:
+        only = self._only
+        wanted = only is None or run.id == only or (run.parent is not None and run.id.startswith(f"{only}/"))
+        return wanted and run.workflow in self._workflows
+
+    def _is_cancelled(self, run_id: RunId) -> bool:
+        return any(delivery.kind is DeliveryKind.CANCEL for delivery in self._mail.get(run_id, ()))
+
+    def _cancel_without_code(self, run: Run) -> None:
+        at = self._clock()
+        error = ErrorRecord(RunCancelled.__name__, "the run was cancelled")
+        taken = [TakeDelivery(delivery.id) for delivery in self._mail.pop(run.id)]
+        move = MoveRun(run.id, RunState.CANCELLED, at, run.spending, error=error)
+        moved = RunMoved(run.id, run.workflow, RunState.CANCELLED, at, run.spending, None, error)
+        self._ending.add(run.id)
+
+        def done() -> None:
+            self._ending.discard(run.id)
+            self._tell(moved)
+            self._look.set()
+            self._left(run.id, None)
+
+        self._journal.commit([move, *end_of_run(run, None, error, at), *taken], done)
 
     def _adopt(self, child: Run) -> None:
-        if child.id not in self._active:
-            # Queued without its row: after a crash the child may exist already and be further on.
-            self._queue[child.id] = None
-            self._admit()
+        # Without its row: after a crash the child may exist already and be further on.
+        self._take_up(child.id)
+        self._admit()
 
     def _left(self, run_id: RunId, wake_at: float | None) -> None:
         self._active.pop(run_id, None)
-        if wake_at is not None:
-            self._set_alarm(wake_at)
+        if wake_at is not None and not self._stopped:
+            self._alarm.set(wake_at)
+        if run_id in self._mail or run_id in self._unblocked:
+            # That came too late for the run as it was in memory.
+            self._take_up(run_id)
         self._admit()
         self._quiet.set()
 
-    # time
+    def _work(self, attempt: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(attempt, name=name)
+        self._attempts.add(task)
+        task.add_done_callback(self._attempts.discard)
+        return task
 
-    def _set_alarm(self, at: float) -> None:
-        if self._closing or (self._alarm is not None and self._alarm_at <= at):
-            return
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm_at = at
-        self._alarm = asyncio.get_running_loop().call_later(max(at - self._clock(), 0.0), self._ring)
+    # what comes from outside: times and deliveries
 
-    def _ring(self) -> None:
-        self._alarm = None
-        self._look.set()
+    async def _watch(self) -> None:
+        try:
+            while not self._stopped:
+                self._look.clear()
+                self._looking = True
+                await self._wake_due()
+                await self._read_inbox()
+                self._looking = False
+                self._quiet.set()
+                await self._news()
+        except Exception as error:  # noqa: BLE001 - without its watcher the engine would wait for ever
+            self._fail(error)
+
+    async def _news(self) -> None:
+        while not self._look.is_set():
+            try:
+                async with asyncio.timeout(self._settings.poll_interval):
+                    await self._look.wait()
+            except TimeoutError:
+                if self._journal.changed_elsewhere():
+                    return
 
     async def _wake_due(self) -> None:
-        for run_id in await self._journal.due(self._clock(), _PAGE):
-            if run_id not in self._active:
-                self._queue.setdefault(run_id, None)
+        now = self._clock()
+        # Those that are not ours stay due, and must not hide the ones that are.
+        for run_id in await self._journal.due(now, _PAGE + len(self._foreign)):
+            if run_id not in self._foreign:
+                self._take_up(run_id)
         self._admit()
         following = await self._journal.next_wake()
         if following is not None:
             # Runs that were just woken stay listed until they have moved, so what is past is looked at again soon.
-            self._set_alarm(max(following, self._clock() + self._settings.poll_interval))
+            self._alarm.set(following if following > now else now + self._settings.poll_interval)
 
-    # the inbox
-
-    async def _watch(self) -> None:
-        while True:
-            try:
-                await self._wake_due()
-                await self._empty_inbox()
-            except PodiumError as error:
-                self._fail(error)
-                return
-            while not self._look.is_set() and not self._journal.changed_elsewhere():
-                try:
-                    async with asyncio.timeout(self._settings.poll_interval):
-                        await self._look.wait()
-                except TimeoutError:
-                    continue
-            self._look.clear()
-
-    async def _empty_inbox(self) -> None:
+    async def _read_inbox(self) -> None:
         while deliveries := await self._journal.deliveries(self._last_delivery, _PAGE):
             for delivery in deliveries:
                 self._last_delivery = delivery.id
-                await self._route(delivery)
+                self._mail.setdefault(delivery.run, []).append(delivery)
+                self._take_up(delivery.run)
+                self._hand_over(delivery.run)
+        self._admit()
 
-    async def _route(self, delivery: Delivery) -> None:
-        active = self._active.get(delivery.run) or await self._bring_up(delivery.run)
-        if active is not None:
-            # After `begin`, which is queued already if it has not run yet.
-            asyncio.get_running_loop().call_soon(active.accept, delivery)
-            return
-        loaded = await self._journal.load(delivery.run)
-        if loaded is None or loaded.run.state in TERMINAL_RUN_STATES:
-            self._journal.commit([TakeDelivery(delivery.id)])
-        elif delivery.kind is DeliveryKind.CANCEL and loaded.run.state in _WITHOUT_CODE:
-            self._cancel_without_code(loaded.run, delivery)
-
-    def _cancel_without_code(self, run: Run, delivery: Delivery) -> None:
-        at = self._clock()
-        error = ErrorRecord("RunCancelled", "the run was cancelled")
-        move = MoveRun(run.id, RunState.CANCELLED, at, run.spending, error=error)
-        moved = RunMoved(run.id, run.workflow, RunState.CANCELLED, at, run.spending, None, error)
-        changes: list[Change] = [move, CloseReviews(run.id), TakeDelivery(delivery.id)]
-        self._journal.commit(changes, lambda: self._tell(moved))
+    def _hand_over(self, run_id: RunId) -> None:
+        active = self._active.get(run_id)
+        if active is not None and active.has_begun:
+            for delivery in self._mail.pop(run_id, ()):
+                active.accept(delivery)
 
     # telling
 
     def _tell(self, happening: Happening) -> None:
-        self._listener(happening)
-        if isinstance(happening, RunMoved) and happening.state in _ENDS:
-            for future in self._ends.pop(happening.run, ()):
-                if not future.done():
-                    future.set_result(happening)
-            # A parent may be waiting for this run: its inbox has the result.
-            self._look.set()
+        if isinstance(happening, RunMoved):
+            if happening.wake_at is not None:
+                self._asleep.add(happening.run)
+            else:
+                self._asleep.discard(happening.run)
+        try:
+            self._listener(happening)
+        except Exception:  # noqa: BLE001 - a faulty listener is no reason to stop a run
+            _log.exception("a listener failed on %s; the run goes on", type(happening).__name__)
+        if isinstance(happening, RunMoved):
+            self._waiters.moved(happening.run, happening.state)
+
+    @property
+    def _stopped(self) -> bool:
+        return self._closing or self._failure is not None
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -292,14 +360,14 @@ class EmbeddedEngine:
         if self._failure is not None:
             return
         self._failure = error
-        self._quiet.set()
         _log.error("the engine stopped: %s", error)
-        for active in list(self._active.values()):
+        self._stop()
+        self._waiters.fail(error)
+
+    def _stop(self) -> None:
+        self._alarm.cancel()
+        for active in self._active.values():
             active.close()
         self._active.clear()
         self._queue.clear()
-        for futures in self._ends.values():
-            for future in futures:
-                if not future.done():
-                    future.set_exception(error)
-        self._ends.clear()
+        self._quiet.set()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 class Host:
     """The engine as its active runs see it.
 
-    `clock` returns seconds since the epoch, `jitter` a random number from 0 to 1. `tell` passes on what is
-    on disk. `left` is called when a run has left memory, with the time of its next timer; `child` when one has started another.
+    `clock` returns seconds since the epoch, `jitter` a random number from 0 to 1. `work` runs an attempt as a
+    task of that name, for whose end closing waits. `tell` passes on what is on disk. `left` is called when a run has left memory,
+    with the time of its next timer; `child` when a run has started another; `mailed` when one has put
+    something into the inbox of another.
     """
 
     journal: Journal
@@ -30,6 +33,8 @@ class Host:
     settings: EngineSettings
     clock: Callable[[], float]
     jitter: Callable[[], float]
+    work: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
     tell: Callable[[Happening], None]
     left: Callable[[RunId, float | None], None]
     child: Callable[[Run], None]
+    mailed: Callable[[], None]

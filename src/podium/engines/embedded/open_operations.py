@@ -9,26 +9,27 @@ from typing import TYPE_CHECKING, assert_never
 from podium.domain.attempts import AttemptNote, decode_note, encode_note
 from podium.domain.errors import ErrorRecord, InvalidDefinition
 from podium.domain.ids import digest
-from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.journal import Entry, EntryType
 from podium.domain.operations import AskPerson, Execute, Operation, StartChild, WaitUntil
 from podium.domain.outcomes import Done, Failed, Outcome, Retry, Suspended
 from podium.engines.embedded.attempts import attempt
-from podium.engines.embedded.spawning import child_of, review_for
+from podium.engines.embedded.spawning import cancelled_child, child_of, review_for
 from podium.flow.failures import encode_error
 from podium.ports.execution import AttemptContext
-from podium.ports.journal import Change, CloseReviews, CreateRun, Deliver, OpenReview, TakeDelivery
+from podium.ports.journal import Change, CloseReviews, CreateRun, OpenReview, TakeDelivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from podium.domain.answers import CallAttempt
+    from podium.domain.inbox import Delivery
     from podium.domain.runs import Run
     from podium.engines.embedded.host import Host
     from podium.engines.embedded.run_journal import RunJournal
     from podium.engines.embedded.spending import SpendingMeter
 
 _NULL = b"null"
+_SHOWN = 3
 
 
 class OpenOperations:
@@ -66,7 +67,6 @@ class OpenOperations:
         self._attempts: dict[str, int] = {}
         self._resume_at: dict[str, float] = {}
         self._begun: set[str] = set()
-        self.asked_a_person = False
 
     @property
     def at_work(self) -> bool:
@@ -80,12 +80,25 @@ class OpenOperations:
 
     @property
     def waiting_on(self) -> str:
-        """What is waited for, in words."""
-        return ", ".join([*self._waiting_on.values(), *(["a timer"] if self._alarms else [])])
+        """What is waited for, in words: the first few of it."""
+        all_of_it = [*self._waiting_on.values(), *(["a timer"] if self._alarms else [])]
+        more = [f"{len(all_of_it) - _SHOWN} more"] if len(all_of_it) > _SHOWN else []
+        return ", ".join([*all_of_it[:_SHOWN], *more])
 
-    def add(self, operation: Operation) -> None:
-        """Note what the code asks for; `take_up` begins it."""
-        self._open[operation.key] = self._fresh[operation.key] = operation
+    def note(self, asked: Sequence[Operation], withdrawn: Sequence[str]) -> list[Change]:
+        """Note what the code newly asks for, which `take_up` begins, and the keys that it no longer waits for.
+
+        Returns what the latter changes elsewhere; making those changes twice does no harm.
+        """
+        never_begun = frozenset(withdrawn)
+        for operation in asked:
+            if operation.key not in never_begun:
+                self._open[operation.key] = self._fresh[operation.key] = operation
+        return [change for key in withdrawn for change in self._give_up(key)]
+
+    def give_up_all(self) -> list[Change]:
+        """Give up whatever is still open, because the code has ended; returns what that changes elsewhere."""
+        return [change for key in list(self._open) for change in self._give_up(key)]
 
     def recall(self, entry: Entry) -> None:
         """Take note of an entry of the journal during replay."""
@@ -115,26 +128,6 @@ class OpenOperations:
             if not self._closed:
                 self._begin(operation)
 
-    def withdraw(self, keys: list[str]) -> list[Change]:
-        """Give up operations that the code no longer waits for; returns what that changes elsewhere."""
-        changes: list[Change] = []
-        for key in keys:
-            operation = self._open.pop(key, None)
-            self._fresh.pop(key, None)
-            if key in self._working:
-                self._working[key].cancel()
-            if key in self._alarms:
-                self._alarms.pop(key)[1].cancel()
-            if operation is None or self._waiting_on.pop(key, None) is None:
-                continue
-            request = operation.intent.request
-            if isinstance(request, AskPerson):
-                changes.append(CloseReviews(self._run.id, key))
-            elif isinstance(request, StartChild):
-                child = child_of(self._run, key, request, 0.0).id
-                changes.append(Deliver(Delivery(child, DeliveryKind.CANCEL, "", _NULL, self._host.clock())))
-        return changes
-
     def accept(self, delivery: Delivery) -> None:
         """Record the outcome that a delivery brings, or drop the delivery when nobody waits for it."""
         taken = TakeDelivery(delivery.id)
@@ -145,15 +138,33 @@ class OpenOperations:
         entry_type = EntryType.ERROR if delivery.failed else EntryType.DONE
         self._settle(operation, entry_type, delivery.payload, 1, delivery.at, taken)
 
-    def close(self) -> list[asyncio.Task[None]]:
-        """Stop everything; returns the attempts that are being cancelled."""
+    def close(self) -> None:
+        """Stop everything: attempts under way are being cancelled when this returns."""
         self._closed = True
         for _, handle in self._alarms.values():
             handle.cancel()
-        tasks = list(self._working.values())
-        for task in tasks:
+        for task in self._working.values():
             task.cancel()
-        return tasks
+        self._working.clear()
+
+    def _give_up(self, key: str) -> tuple[Change, ...]:
+        operation = self._open.pop(key, None)
+        if operation is None:
+            return ()
+        self._fresh.pop(key, None)
+        self._waiting_on.pop(key, None)
+        if key in self._working:
+            # From here on it is no work of this run: its outcome is dropped, and the run may leave memory before it.
+            self._working.pop(key).cancel()
+        if key in self._alarms:
+            self._alarms.pop(key)[1].cancel()
+        match operation.intent.request:
+            case AskPerson():
+                return (CloseReviews(self._run.id, key),)
+            case StartChild(workflow) as request if workflow in self._host.workflows:
+                return cancelled_child(self._run, key, request, self._host.clock())
+            case _:
+                return ()
 
     def _begin(self, operation: Operation) -> None:
         key, request = operation.key, operation.intent.request
@@ -172,7 +183,6 @@ class OpenOperations:
                 self._at(due, operation, self._timer_due)
             case AskPerson():
                 review = review_for(self._run, key, request, self._host.clock())
-                self.asked_a_person = True
                 self._waiting_on[key] = f"review {review.id} in queue {review.draft.queue}"
                 self._host.journal.commit((OpenReview(review),))
             case StartChild(workflow) if workflow not in self._host.workflows:
@@ -201,8 +211,9 @@ class OpenOperations:
             self._work(operation, operation.intent.request, entry.attempt)
 
     def _work(self, operation: Operation, request: Execute, number: int) -> None:
-        task = asyncio.get_running_loop().create_task(self._attempt(operation, request, number))
-        self._working[operation.key] = task
+        self._working[operation.key] = self._host.work(
+            self._attempt(operation, request, number), f"{operation.key} of run {self._run.id!a}"
+        )
 
     async def _attempt(self, operation: Operation, request: Execute, number: int) -> None:
         key, began = operation.key, self._host.clock()

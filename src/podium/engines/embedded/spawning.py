@@ -1,4 +1,4 @@
-"""What an operation brings into being beside its run: a review, a child run."""
+"""What a run brings about beside itself: a review, a child run, word to its parent."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import os
 from typing import TYPE_CHECKING
 
 from podium.domain.ids import child_run_id, digest, review_id
+from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.reviews import Review
 from podium.domain.runs import Parent, Run
 from podium.domain.states import ReviewState
+from podium.flow.failures import encode_error
+from podium.ports.journal import Change, CloseReviews, CreateRun, Deliver
 
 if TYPE_CHECKING:
+    from podium.domain.errors import ErrorRecord
     from podium.domain.operations import AskPerson, StartChild
 
 
@@ -42,6 +46,25 @@ def child_of(run: Run, key: str, request: StartChild, at: float) -> Run:
         parent=Parent(run.id, key),
         source=run.source,
     )
+
+
+def cancelled_child(run: Run, key: str, request: StartChild, at: float) -> tuple[Change, ...]:
+    """Return what tells the child run at `key` that its parent no longer waits for it.
+
+    Creates it first, unless it is there: after a crash nobody can tell whether it was.
+    """
+    child = child_of(run, key, request, at)
+    return CreateRun(child), Deliver(Delivery(child.id, DeliveryKind.CANCEL, "", b"null", at))
+
+
+def end_of_run(run: Run, output: bytes | None, error: ErrorRecord | None, at: float) -> tuple[Change, ...]:
+    """Return what goes with the end of `run`: its reviews close, and its parent, if any, is told."""
+    closed = CloseReviews(run.id)
+    if run.parent is None:
+        return (closed,)
+    payload = encode_error(error) if error is not None else output or b"null"
+    told = Delivery(run.parent.run, DeliveryKind.CHILD, run.parent.key, payload, at, error is not None)
+    return closed, Deliver(told)
 
 
 def new_seed() -> int:

@@ -13,18 +13,35 @@ if TYPE_CHECKING:
 
 
 class SpendingMeter:
-    """Sums up tokens, money and active seconds of one run; `before` are the seconds of earlier activity."""
+    """Sums up tokens, money and active seconds of one run; `before` are the seconds of earlier activity.
+
+    Active is a run while `go_on` was called later than `rest`.
+    """
 
     def __init__(self, before: float) -> None:
-        self._before = before
-        self._since = time.monotonic()
+        self._seconds = before
+        self._since: float | None = None
         self._usage = Usage()
         self._cost_nanos = 0
 
     @property
+    def is_running(self) -> bool:
+        """Whether time is being counted."""
+        return self._since is not None
+
+    @property
     def active_seconds(self) -> float:
         """Seconds in which the run has been active, up to now."""
-        return self._before + time.monotonic() - self._since
+        return self._seconds + (0.0 if self._since is None else time.monotonic() - self._since)
+
+    def go_on(self) -> None:
+        """Count the time from now on."""
+        if self._since is None:
+            self._since = time.monotonic()
+
+    def rest(self) -> None:
+        """Count no time until `go_on`."""
+        self._seconds, self._since = self.active_seconds, None
 
     def add(self, note: AttemptNote) -> None:
         """Count a model request."""

@@ -1,0 +1,29 @@
+"""The benchmarks that there are. A new one is a file with a `measure`, and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks import durable_steps, import_time, one_run, parked_runs, replay
+from benchmarks.bench import Bench
+from benchmarks.figures import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A benchmark: its name on the command line, what it asks, and how it finds out."""
+
+    name: str
+    title: str
+    measure: Callable[[Bench], tuple[Figure, ...]]
+
+
+BENCHMARKS: Final = (
+    Benchmark("durable-steps", "Durable steps of 1 KB, many runs at once", durable_steps.measure),
+    Benchmark("one-run", "One run, step after step of 1 KB", one_run.measure),
+    Benchmark("replay", "A long run rebuilt from its journal, and ended", replay.measure),
+    Benchmark("parked-runs", "Runs that wait for a person: decided, to the run's end", parked_runs.measure),
+    Benchmark("import", "Importing podium", import_time.measure),
+)

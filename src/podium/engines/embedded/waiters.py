@@ -1,0 +1,63 @@
+"""Whoever waits for a run to move on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from podium.domain.ids import RunId
+    from podium.domain.states import RunState
+
+Waiter = asyncio.Future["RunState"]
+"""Gives the state that a run has moved to."""
+
+
+class Waiters:
+    """Futures for the moves of runs."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[RunId, list[tuple[Collection[RunState], Waiter]]] = {}
+        self._failure: Exception | None = None
+
+    def wait(self, run: RunId, states: Collection[RunState]) -> Waiter:
+        """Return a future for the run's next move to one of `states`; after `fail` it raises that error."""
+        waiter: Waiter = asyncio.get_running_loop().create_future()
+        if self._failure is not None:
+            waiter.set_exception(self._failure)
+        else:
+            self._waiting.setdefault(run, []).append((states, waiter))
+        return waiter
+
+    def forget(self, run: RunId, waiter: Waiter) -> None:
+        """Take back a future that is no longer needed."""
+        if not waiter.cancel() and not waiter.cancelled():
+            # Looked at, so that nobody complains that it was not.
+            waiter.exception()
+        self._keep(run, [waiting for waiting in self._waiting.get(run, ()) if waiting[1] is not waiter])
+
+    def moved(self, run: RunId, state: RunState) -> None:
+        """Tell those who wait for this."""
+        kept = []
+        for states, waiter in self._waiting.get(run, ()):
+            if state not in states:
+                kept.append((states, waiter))
+            elif not waiter.done():
+                waiter.set_result(state)
+        self._keep(run, kept)
+
+    def fail(self, error: Exception) -> None:
+        """Raise `error` to all who wait, or will."""
+        self._failure = error
+        for waiting in self._waiting.values():
+            for _, waiter in waiting:
+                if not waiter.done():
+                    waiter.set_exception(error)
+        self._waiting.clear()
+
+    def _keep(self, run: RunId, waiting: list[tuple[Collection[RunState], Waiter]]) -> None:
+        if waiting:
+            self._waiting[run] = waiting
+        else:
+            self._waiting.pop(run, None)

@@ -1,0 +1,29 @@
+"""What is said to a model: the opening, and the one correction that a re-ask adds to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from podium.gateway.prompt import Prompt
+from podium.ports.models import Message, Role
+
+_LONGEST_ECHO = 4000
+
+
+def opening(prompt: Prompt[Any], variables: Mapping[str, object]) -> tuple[Message, ...]:
+    """Return the messages of a first request: the prompt's system text and output form, then the filled template."""
+    system = "\n\n".join(text for text in (prompt.system, prompt.output.instruction) if text)
+    user = Message(Role.USER, prompt.template.render(variables))
+    return (Message(Role.SYSTEM, system), user) if system else (user,)
+
+
+def reasked(messages: Sequence[Message], reply: str, problem: str) -> tuple[Message, ...]:
+    """Return the opening `messages` with the model's latest reply and what is wrong with it, and no earlier ones."""
+    correction = f"That answer cannot be used: {problem}. Give the whole corrected answer and nothing else."
+    return (*messages, Message(Role.ASSISTANT, reply[:_LONGEST_ECHO]), Message(Role.USER, correction))
+
+
+def transcript(messages: Sequence[Message]) -> str:
+    """Return the messages as one text, for people to read: each under its role."""
+    return "\n\n".join(f"[{message.role}]\n{message.text}" for message in messages)

@@ -1,0 +1,71 @@
+"""The ledger of a call: every request that was made, what came of it, and what all of them cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from podium.domain.answers import CallAttempt, Usage
+from podium.domain.money import Money
+from podium.gateway.conversation import transcript
+from podium.gateway.failures import Fault
+from podium.gateway.judgement import Accepted
+from podium.gateway.line import Candidate
+
+ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One turn of a candidate: what it came to, and what it took. `latency` in seconds; `sent` is False when the
+    candidate could not be called at all.
+    """
+
+    result: Accepted | Fault
+    text: str = ""
+    usage: Usage = field(default_factory=Usage)
+    cost: Money = field(default_factory=Money)
+    latency: float = 0.0
+    sent: bool = True
+
+
+class Ledger:
+    """Writes down each trial as soon as it is over, in full to `record` and in short for the answer."""
+
+    def __init__(self, record: Callable[[CallAttempt], None]) -> None:
+        self._record = record
+        self._attempts: list[CallAttempt] = []
+
+    @property
+    def attempts(self) -> tuple[CallAttempt, ...]:
+        """The attempts so far, without prompts and replies."""
+        return tuple(self._attempts)
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all attempts."""
+        return sum((attempt.usage for attempt in self._attempts), Usage())
+
+    @property
+    def cost(self) -> Money:
+        """Cost of all attempts."""
+        return sum((attempt.cost for attempt in self._attempts), Money())
+
+    def note(self, candidate: Candidate, trial: Trial, outcome: str) -> None:
+        """Write down a trial; `outcome` says what followed (`accepted`, or the move that was made)."""
+        fault = trial.result if isinstance(trial.result, Fault) else None
+        accepted = trial.result if isinstance(trial.result, Accepted) else None
+        attempt = CallAttempt(
+            model=candidate.model,
+            number=len(self._attempts) + 1,
+            outcome=outcome,
+            failure=fault.kind if fault else None,
+            message=fault.message if fault else "",
+            usage=trial.usage,
+            cost=trial.cost,
+            latency=trial.latency,
+            confidence=accepted.confidence if accepted else None,
+        )
+        self._attempts.append(attempt)
+        prompt = transcript(candidate.messages) if trial.sent else ""
+        self._record(replace(attempt, prompt=prompt, raw=trial.text))

@@ -1,0 +1,133 @@
+"""The line of candidates: who is asked next, and what a failure changes about that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from podium.gateway.failures import RULES, Action, Fault
+from podium.gateway.policy import CallPolicy
+from podium.ports.models import Message
+
+
+class Move(StrEnum):
+    """What was done after a failed request."""
+
+    RETRY = "retry"
+    WAIT = "wait"
+    REASK = "reask"
+    EXTEND = "extend"
+    NEXT = "next"
+    FAIL = "fail"
+
+
+@dataclass(slots=True)
+class Candidate:
+    """One model that may answer, and how it has fared in this call.
+
+    `messages` and `max_tokens` are those of its next request, `ready_at` the earliest time for it; while it is
+    not ready it `yields` to others or holds its place. `fault` is the latest, `told` the time before which the
+    provider does not want to be asked. Times are the gateway's clock, in seconds.
+    """
+
+    model: str
+    messages: Sequence[Message]
+    max_tokens: int
+    reasks_left: int
+    ready_at: float = 0.0
+    yields: bool = False
+    extended: bool = False
+    repeated: bool = False
+    requests: int = 0
+    setbacks: int = 0
+    fault: Fault | None = None
+    told: float | None = None
+
+
+class Line:
+    """The candidates of one call, in order. One retry budget and one deadline for all of them together."""
+
+    def __init__(self, policy: CallPolicy, messages: Sequence[Message], deadline: float) -> None:
+        self.candidates = [
+            Candidate(model, messages, policy.max_tokens, policy.reasks) for model in policy.models
+        ]
+        self.deadline = deadline
+        self._policy = policy
+        self._standing = list(self.candidates)
+        self._retries_left = policy.backoff.retries
+
+    def next(self, now: float) -> Candidate | None:
+        """Return whom to ask next, at its `ready_at`; None when nobody is left or the deadline is over."""
+        if not self._standing or now >= self.deadline:
+            return None
+        for candidate in self._standing:
+            if candidate.ready_at <= now or not candidate.yields:
+                return candidate
+        return min(self._standing, key=lambda candidate: candidate.ready_at)
+
+    def turn(self, candidate: Candidate, fault: Fault, now: float, jitter: float) -> Move:
+        """Take note of a failure and return what it leads to; `jitter` is a random number from 0 to 1."""
+        candidate.fault = fault
+        candidate.told = None if fault.retry_after is None else now + fault.retry_after
+        move = self._move(RULES[fault.kind].action, candidate)
+        match move:
+            case Move.RETRY | Move.WAIT:
+                return self._postpone(candidate, move, fault, now, jitter)
+            case Move.REASK:
+                candidate.reasks_left -= 1
+                return move
+            case Move.EXTEND:
+                candidate.extended = True
+                candidate.max_tokens *= 2
+                return move
+            case Move.NEXT:
+                return self._leave(candidate)
+            case Move.FAIL:
+                self._give_up()
+                return move
+            case _:
+                assert_never(move)
+
+    def _move(self, action: Action, candidate: Candidate) -> Move:
+        match action:
+            case Action.RETRY:
+                return Move.RETRY if self._retries_left else Move.NEXT
+            case Action.RETRY_ONCE:
+                again = self._retries_left and not candidate.repeated
+                candidate.repeated = True
+                return Move.RETRY if again else Move.NEXT
+            case Action.WAIT:
+                return Move.WAIT if self._retries_left else Move.NEXT
+            case Action.REASK:
+                return Move.REASK if candidate.reasks_left else Move.NEXT
+            case Action.EXTEND:
+                return Move.NEXT if candidate.extended else Move.EXTEND
+            case Action.NEXT:
+                return Move.NEXT
+            case Action.NEXT_IF_PERMITTED:
+                return Move.NEXT if self._policy.fallback_on_refusal else Move.FAIL
+            case Action.FAIL:
+                return Move.FAIL
+            case _:
+                assert_never(action)
+
+    def _postpone(self, candidate: Candidate, move: Move, fault: Fault, now: float, jitter: float) -> Move:
+        delay = self._policy.backoff.delay(candidate.setbacks + 1, jitter, fault.retry_after)
+        if now + delay >= self.deadline:
+            return self._leave(candidate)
+        self._retries_left -= 1
+        candidate.setbacks += 1
+        candidate.ready_at = now + delay
+        candidate.yields = move is Move.WAIT
+        return move
+
+    def _give_up(self) -> None:
+        self._standing.clear()
+        for candidate in self.candidates:
+            candidate.told = None
+
+    def _leave(self, candidate: Candidate) -> Move:
+        self._standing.remove(candidate)
+        return Move.NEXT if self._standing else Move.FAIL

@@ -1,0 +1,123 @@
+"""`prompt(...)`: a typed, versioned model call."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from podium.domain.answers import Answer
+from podium.domain.errors import InvalidDefinition
+from podium.domain.ids import digest
+from podium.domain.operations import Codec, Execute, Intent, OperationKind
+from podium.domain.retries import RetryPolicy
+from podium.domain.values import TypedCodec, fingerprint
+from podium.gateway.output.form import OutputForm
+from podium.gateway.policy import PromptPolicy
+from podium.gateway.template import Template
+from podium.gateway.wording import as_json
+from podium.ports.run import current_run
+
+if TYPE_CHECKING:
+    import typing_extensions
+
+    Output = typing_extensions.TypeVar("Output", default=str)
+
+T = TypeVar("T")
+
+RESCHEDULES = 10
+"""How often a call may be put off because a provider named a later time."""
+
+# What vendors accept as the name of a schema; the journal's keys ask for less.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt(Generic[T]):
+    """A typed model call. Inside a run, `await classify(text=...)` returns an `Answer[T]`, recorded once.
+
+    `version` is 8 hexadecimal characters that change with the template, the system text, the output type and
+    the policy. Made by `prompt(...)`.
+    """
+
+    name: str
+    template: Template
+    output: OutputForm[T]
+    policy: PromptPolicy
+    system: str | None
+    validators: tuple[Callable[[T], str | None], ...]
+    version: str
+    codec: Codec = field(repr=False)
+
+    @property
+    def reference(self) -> str:
+        """Name and version, as answers give them: `classify_intent@3f9c2a1b`."""
+        return f"{self.name}@{self.version}"
+
+    def __call__(self, /, **variables: object) -> Coroutine[None, None, Answer[T]]:
+        """Ask, with a value for each variable of the template; durable, and only inside a run.
+
+        Raises `NotInRun` outside one and `InvalidInput` for wrong variables, both at the call; when awaited,
+        what the run raises for a call that nobody answered.
+        """
+        where = f"prompt {self.name!r}"
+        run = current_run(where, "there is no other way to call a prompt, because nothing would be recorded.")
+        self.template.check(variables, where)
+        request = Execute(self, variables, RetryPolicy(reschedules=RESCHEDULES))
+        mark = fingerprint(variables, f"a variable of {where}")
+        return run.perform(Intent(OperationKind.MODEL, self.name, mark, request, self.codec))
+
+
+def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are optional
+    name: str,
+    template: str,
+    *,
+    output: typing_extensions.TypeForm[Output] = cast("Any", str),  # noqa: B008 - no call: str under another type
+    models: Sequence[str] = (),
+    timeout: float | None = None,
+    retries: int | None = None,
+    reasks: int | None = None,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
+    system: str | None = None,
+    validators: Sequence[Callable[[Output], str | None]] = (),
+    fallback_on_refusal: bool = False,
+) -> Prompt[Output]:
+    """Declare a typed model call: what is asked, in which form the answer comes, and of which models.
+
+    `template`: the text with a `{name}` or `{name.field}` for each value that a call gives; literal braces are
+    `{{` and `}}`. `output`: `str` for free text, or a pydantic model, dataclass, Enum, Literal or plain JSON
+    type. `models`: candidates in order, `provider:model`. `timeout`: seconds for the whole call, with all that
+    is tried again. `retries`: requests made again after transient failures, over all candidates. `reasks`: how
+    often each model is shown its latest mistake. `max_tokens`: output of one request, doubled once when it is
+    too short. `system`: what the model is told first. `validators`: functions of the value that return what is
+    wrong with it, or None. `fallback_on_refusal`: whether the next candidate may answer what one refused.
+    What is None or empty is left to the gateway's settings.
+
+    Raises `InvalidDefinition` when any of it could never work.
+    """
+    where = f"prompt {name!r}"
+    if not _NAME.fullmatch(name):
+        raise InvalidDefinition(
+            f"{where}: the name must be 1 to 64 letters, digits, - or _, beginning with a letter"
+        )
+    if isinstance(models, str):
+        raise InvalidDefinition(f"{where}: models= takes a list: models=[{models!r}]")
+    parsed = Template.parse(template, where)
+    form: OutputForm[Output] = OutputForm.of(output, where)
+    policy = PromptPolicy(
+        tuple(models), timeout, retries, reasks, max_tokens, temperature, fallback_on_refusal
+    )
+    policy.check(where)
+    _check_validators(validators, where)
+    version = digest(template, system or "", as_json(form.schema), as_json(asdict(policy)))[:8]
+    codec = TypedCodec(Answer[output], f"the answer of {where}")  # type: ignore[valid-type]
+    return Prompt(name, parsed, form, policy, system, tuple(validators), version, codec)
+
+
+def _check_validators(validators: Sequence[object], where: str) -> None:
+    for validator in validators:
+        if not callable(validator) or inspect.iscoroutinefunction(validator):
+            raise InvalidDefinition(f"{where}: {validator!r} is no validator: it must be a plain function")

@@ -1,0 +1,60 @@
+"""Anthropic's messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+from anthropic import AsyncAnthropic
+from pydantic_ai.models import Model
+from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.providers.anthropic import AnthropicProvider
+from pydantic_ai.settings import ModelSettings
+
+from podium.ports.models import ModelRequest, TokenProbability
+from podium.providers.exchange import Feature
+from podium.providers.http import new_client
+from podium.providers.vendors import Access
+
+
+def connect(access: Access) -> AnthropicConnection:
+    """Make the client for `access`. Nothing is sent yet."""
+    client = new_client()
+    sdk = AsyncAnthropic(
+        api_key=access.secret, base_url=access.base_url, http_client=client, max_retries=0, timeout=None
+    )
+    return AnthropicConnection(access, client, sdk)
+
+
+@dataclass(frozen=True, slots=True)
+class AnthropicConnection:
+    """A client of messages."""
+
+    access: Access
+    client: httpx2.AsyncClient
+    sdk: AsyncAnthropic
+
+    def model(self, name: str) -> Model[Any]:
+        """Return the model of this name."""
+        return AnthropicModel(name, provider=AnthropicProvider(anthropic_client=self.sdk))
+
+    def features(self, model: Model[Any]) -> frozenset[Feature]:
+        """Schemas, on the models that take them; this API gives no probabilities."""
+        takes = model.profile.get("supports_json_schema_output")
+        return frozenset({Feature.SCHEMA} if takes else ())
+
+    def settings(self, model: Model[Any], request: ModelRequest, asked: frozenset[Feature]) -> ModelSettings:
+        """Return the settings of one request."""
+        del asked
+        settings = ModelSettings(max_tokens=request.max_tokens)
+        profile: Mapping[str, Any] = model.profile
+        if request.temperature is not None and not profile.get("anthropic_disallows_sampling_settings"):
+            settings["temperature"] = request.temperature
+        return settings
+
+    def tokens(self, details: Mapping[str, Any]) -> tuple[TokenProbability, ...]:
+        """None: this API has no probabilities."""
+        del details
+        return ()

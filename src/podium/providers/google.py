@@ -1,0 +1,60 @@
+"""Google's generateContent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+from google.genai.client import Client
+from google.genai.types import HttpOptions
+from pydantic_ai.models import Model
+from pydantic_ai.models.google import GoogleModel
+from pydantic_ai.providers.google import GoogleProvider
+from pydantic_ai.settings import ModelSettings
+
+from podium.ports.models import ModelRequest, TokenProbability
+from podium.providers.exchange import Feature
+from podium.providers.http import new_client
+from podium.providers.vendors import Access
+
+
+def connect(access: Access) -> GoogleConnection:
+    """Make the client for `access`. Nothing is sent yet."""
+    client = new_client()
+    options = HttpOptions(base_url=access.base_url, httpx_async_client=client)
+    return GoogleConnection(
+        access, client, Client(vertexai=False, api_key=access.secret, http_options=options)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GoogleConnection:
+    """A client of generateContent. The library retries nothing unless it is told to."""
+
+    access: Access
+    client: httpx2.AsyncClient
+    sdk: Client
+
+    def model(self, name: str) -> Model[Any]:
+        """Return the model of this name."""
+        return GoogleModel(name, provider=GoogleProvider(client=self.sdk))
+
+    def features(self, model: Model[Any]) -> frozenset[Feature]:
+        """Schemas, on the models that take them; a stream of this API has no probabilities."""
+        takes = model.profile.get("supports_json_schema_output")
+        return frozenset({Feature.SCHEMA} if takes else ())
+
+    def settings(self, model: Model[Any], request: ModelRequest, asked: frozenset[Feature]) -> ModelSettings:
+        """Return the settings of one request."""
+        del model, asked
+        settings = ModelSettings(max_tokens=request.max_tokens)
+        if request.temperature is not None:
+            settings["temperature"] = request.temperature
+        return settings
+
+    def tokens(self, details: Mapping[str, Any]) -> tuple[TokenProbability, ...]:
+        """None: only replies in one piece have probabilities, and only on Google Cloud."""
+        del details
+        return ()

@@ -1,0 +1,55 @@
+"""Finds the provider of a model by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from podium.ports.models import ModelProvider
+from podium.providers import names
+from podium.providers.scripted import Script, ScriptedProvider
+from podium.providers.vendors import VENDORS, Access, VendorProvider
+
+_NONE: Mapping[str, Script] = MappingProxyType({})
+
+
+class Providers:
+    """Every way of calling a model that Podium knows, each opened when it is first asked for.
+
+    Names are `openai:MODEL`, `anthropic:MODEL`, `google:MODEL`; any of them with `@http://HOST:PORT/v1` for
+    another server with the same wire format (or with `OPENAI_BASE_URL`, `ANTHROPIC_BASE_URL`,
+    `GOOGLE_GEMINI_BASE_URL` in the environment); `local:smollm2`, `local:PATH.gguf`; `scripted:NAME`.
+
+    `environment` holds the keys and addresses (pass `os.environ` from an entry point), `scripts` the models
+    that tests wrote down.
+    """
+
+    def __init__(self, environment: Mapping[str, str], *, scripts: Mapping[str, Script] = _NONE) -> None:
+        self._environment = environment
+        self._scripts = scripts
+        self._open: dict[str, ModelProvider] = {}
+
+    def find(self, name: str) -> tuple[ModelProvider, str]:
+        """Return the provider and the model's own name; raises `InvalidInput` naming the known providers."""
+        parsed = names.parse(name)
+        if parsed.provider in VENDORS:
+            access = Access.find(VENDORS[parsed.provider], self._environment, parsed.base_url)
+            place = f"{parsed.provider}@{access.base_url}"
+        else:
+            access, place = None, parsed.provider
+        if place not in self._open:
+            self._open[place] = VendorProvider(access) if access else self._other(parsed.provider)
+        return self._open[place], parsed.model
+
+    async def close(self) -> None:
+        """Close every provider that was opened; the next `find` opens anew."""
+        while self._open:
+            _, provider = self._open.popitem()
+            await provider.close()
+
+    def _other(self, provider: str) -> ModelProvider:
+        if provider == names.SCRIPTED:
+            return ScriptedProvider(self._scripts)
+        from podium.providers.local import LocalProvider
+
+        return LocalProvider()

@@ -1,0 +1,73 @@
+"""The inbox: deliveries that wait for their run, as plain functions over a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Boolean, Double, LargeBinary, Text, bindparam, delete, insert, select
+
+from podium.domain.errors import UnknownRun
+from podium.storage.rows import delivery_of, delivery_query
+from podium.storage.tables import inbox, runs
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from podium.domain.ids import RunId
+    from podium.domain.inbox import Delivery
+
+DELIVER = insert(inbox).from_select(
+    ["tenant", "run_id", "kind", "key", "payload", "failed", "at"],
+    select(
+        runs.c.tenant,
+        runs.c.id,
+        bindparam("kind", type_=Text()),
+        bindparam("key", type_=Text()),
+        bindparam("payload", type_=LargeBinary()),
+        bindparam("failed", type_=Boolean()),
+        bindparam("at", type_=Double()),
+    ).where(runs.c.id == bindparam("run")),
+)
+"""Stores one delivery in its run's tenant, or nothing when there is no such run; for `delivery_row`."""
+
+TAKE = delete(inbox).where(inbox.c.id == bindparam("delivery"))
+"""Removes one delivery."""
+
+
+def delivery_row(delivery: Delivery) -> dict[str, Any]:
+    """Return the parameters of `DELIVER` for `delivery`."""
+    return {
+        "run": delivery.run,
+        "kind": delivery.kind.value,
+        "key": delivery.key,
+        "payload": delivery.payload,
+        "failed": delivery.failed,
+        "at": delivery.at,
+    }
+
+
+def unknown_run(run: RunId) -> UnknownRun:
+    """Return the error for a delivery to a run that is not there."""
+    return UnknownRun(f"There is no run {run!a} to deliver to. List the runs with `podium runs list`.")
+
+
+def deliver(conn: Connection, delivery: Delivery) -> None:
+    """Put `delivery` into the inbox of its run; raises `UnknownRun`."""
+    if conn.execute(DELIVER, delivery_row(delivery)).rowcount != 1:
+        raise unknown_run(delivery.run)
+
+
+def list_deliveries(
+    conn: Connection, *, after: int = 0, limit: int = 1000, run: RunId | None = None
+) -> Sequence[Delivery]:
+    """Return up to `limit` deliveries with an id greater than `after`, of `run` or of all, as they arrived."""
+    query = delivery_query().where(inbox.c.id > after).order_by(inbox.c.id).limit(limit)
+    if run is not None:
+        query = query.where(inbox.c.run_id == run)
+    return [delivery_of(row) for row in conn.execute(query)]
+
+
+def take(conn: Connection, delivery: int) -> bool:
+    """Remove the delivery with this id; return whether it was there."""
+    return conn.execute(TAKE, {"delivery": delivery}).rowcount == 1

@@ -1,0 +1,17 @@
+"""Inserting what may be there already: the one place where the dialects' spelling differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Table
+
+
+def insert_unless_present(conn: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert `row` unless a row with one of its unique keys exists; return whether it was inserted."""
+    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    return conn.execute(insert(table).values(row).on_conflict_do_nothing()).rowcount == 1

@@ -1,0 +1,291 @@
+"""Rows and what they stand for: the mapping between tables and domain dataclasses, written once.
+
+Every `..._row` function returns column values by name; every `..._of` function takes the values of the query
+beside it, in its order, from SQLAlchemy or from the driver.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import Select, and_, func, select
+
+from podium.domain.answers import Usage
+from podium.domain.errors import ErrorRecord
+from podium.domain.ids import ReviewId, RunId
+from podium.domain.inbox import Delivery, DeliveryKind
+from podium.domain.journal import Entry, EntryType
+from podium.domain.operations import OperationKind
+from podium.domain.reviews import Decision, DecisionVerdict, Review, ReviewDraft, ReviewKind
+from podium.domain.runs import Parent, Run, Spending
+from podium.domain.states import ReviewState, RunState
+from podium.storage.tables import blobs, decisions, inbox, journal, reviews, runs
+from podium.storage.texts import storable
+
+Row = Sequence[Any]
+"""Column values in the order of a query."""
+
+Kept = tuple[bytes | None, bytes | None]
+"""A value as stored: itself, or the digest of the blob that holds it."""
+
+
+def error_json(error: ErrorRecord | None) -> bytes | None:
+    """Return an error as UTF-8 JSON, or None."""
+    if error is None:
+        return None
+    return orjson.dumps(
+        {
+            "type": storable(error.type),
+            "message": storable(error.message),
+            "retryable": error.retryable,
+            "where": None if error.where is None else storable(error.where),
+        }
+    )
+
+
+def error_of(data: bytes | None) -> ErrorRecord | None:
+    """Return the error that `error_json` encoded."""
+    return None if data is None else ErrorRecord(**orjson.loads(data))
+
+
+def run_row(run: Run, kept_input: Kept, kept_output: Kept) -> dict[str, Any]:
+    """Return the row of `run`, whose input and output are kept as given."""
+    return {
+        "id": run.id,
+        "tenant": run.tenant,
+        "workflow": run.workflow,
+        "state": run.state.value,
+        "created_at": run.created_at,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "wake_at": run.wake_at,
+        "waiting_on": None if run.waiting_on is None else storable(run.waiting_on),
+        "seed": run.seed,
+        "source": None if run.source is None else storable(run.source),
+        "parent_run": run.parent and run.parent.run,
+        "parent_key": run.parent and run.parent.key,
+        "input": kept_input[0],
+        "input_digest": kept_input[1],
+        "output": kept_output[0],
+        "output_digest": kept_output[1],
+        "error": error_json(run.error),
+        "input_tokens": run.spending.usage.input_tokens,
+        "output_tokens": run.spending.usage.output_tokens,
+        "cost_nanos": run.spending.cost_nanos,
+        "active_seconds": run.spending.active_seconds,
+    }
+
+
+def run_query() -> Select[Any]:
+    """Select whole runs, long values joined back, for `run_of`."""
+    inputs, outputs = blobs.alias("inputs"), blobs.alias("outputs")
+    columns = (
+        runs.c.id,
+        runs.c.workflow,
+        func.coalesce(runs.c.input, inputs.c.content),
+        runs.c.seed,
+        runs.c.created_at,
+        runs.c.tenant,
+        runs.c.state,
+        func.coalesce(runs.c.output, outputs.c.content),
+        runs.c.error,
+        runs.c.parent_run,
+        runs.c.parent_key,
+        runs.c.source,
+        runs.c.started_at,
+        runs.c.finished_at,
+        runs.c.wake_at,
+        runs.c.waiting_on,
+        runs.c.input_tokens,
+        runs.c.output_tokens,
+        runs.c.cost_nanos,
+        runs.c.active_seconds,
+    )
+    joined = runs.outerjoin(
+        inputs, and_(inputs.c.tenant == runs.c.tenant, inputs.c.digest == runs.c.input_digest)
+    ).outerjoin(outputs, and_(outputs.c.tenant == runs.c.tenant, outputs.c.digest == runs.c.output_digest))
+    return select(*columns).select_from(joined)
+
+
+def run_of(row: Row) -> Run:
+    """Return the run of one row of `run_query`."""
+    (
+        id, workflow, input, seed, created_at, tenant, state, output, error, parent_run, parent_key, source,
+        started_at, finished_at, wake_at, waiting_on, input_tokens, output_tokens, cost_nanos, active_seconds,
+    ) = row  # fmt: skip
+    return Run(
+        id=RunId(id),
+        workflow=workflow,
+        input=input,
+        seed=seed,
+        created_at=created_at,
+        tenant=tenant,
+        state=RunState(state),
+        output=output,
+        error=error_of(error),
+        parent=None if parent_run is None else Parent(RunId(parent_run), parent_key),
+        source=source,
+        started_at=started_at,
+        finished_at=finished_at,
+        wake_at=wake_at,
+        waiting_on=waiting_on,
+        spending=Spending(Usage(input_tokens, output_tokens), cost_nanos, active_seconds),
+    )
+
+
+def entry_query() -> Select[Any]:
+    """Select whole journal entries, long payloads joined back, for `entry_of`."""
+    payload = func.coalesce(journal.c.payload, blobs.c.content)
+    columns = (
+        journal.c.seq,
+        journal.c.type,
+        journal.c.kind,
+        journal.c.key,
+        journal.c.name,
+        journal.c.fingerprint,
+        journal.c.attempt,
+        payload,
+        journal.c.started_at,
+        journal.c.at,
+    )
+    kept = and_(blobs.c.tenant == journal.c.tenant, blobs.c.digest == journal.c.payload_digest)
+    return select(*columns).select_from(
+        runs.join(journal, journal.c.run_number == runs.c.number).outerjoin(blobs, kept)
+    )
+
+
+def entry_of(run: RunId, row: Row) -> Entry:
+    """Return the entry of `run` in one row of `entry_query`."""
+    seq, type, kind, key, name, fingerprint, attempt, payload, started_at, at = row
+    return Entry(
+        run=run,
+        seq=seq,
+        type=EntryType(type),
+        kind=None if kind is None else OperationKind(kind),
+        key=key,
+        name=name,
+        fingerprint=fingerprint,
+        attempt=attempt,
+        payload=payload,
+        started_at=started_at,
+        at=at,
+    )
+
+
+def review_row(review: Review) -> dict[str, Any]:
+    """Return the row of `review`, without its decision."""
+    draft = review.draft
+    return {
+        "id": review.id,
+        "tenant": review.tenant,
+        "run_id": review.run,
+        "key": review.key,
+        "kind": draft.kind.value,
+        "subject": storable(draft.subject),
+        "queue": storable(draft.queue),
+        "priority": draft.priority,
+        "state": review.state.value,
+        "proposal": draft.proposal,
+        "proposal_digest": review.proposal_digest,
+        "schema": draft.schema,
+        "evidence": draft.evidence,
+        "allowed": " ".join(verdict.value for verdict in draft.allowed),
+        "due": draft.due,
+        "opened_at": review.opened_at,
+        "due_at": math.inf if review.due_at is None else review.due_at,
+    }
+
+
+def review_query() -> Select[Any]:
+    """Select reviews with their decisions, for `review_of`."""
+    return select(
+        reviews.c.id,
+        reviews.c.tenant,
+        reviews.c.run_id,
+        reviews.c.key,
+        reviews.c.kind,
+        reviews.c.subject,
+        reviews.c.queue,
+        reviews.c.proposal,
+        reviews.c.schema,
+        reviews.c.evidence,
+        reviews.c.allowed,
+        reviews.c.priority,
+        reviews.c.due,
+        reviews.c.proposal_digest,
+        reviews.c.state,
+        reviews.c.opened_at,
+        reviews.c.due_at,
+        decisions.c.verdict,
+        decisions.c.reviewer,
+        decisions.c.value,
+        decisions.c.comment,
+        decisions.c.decided_at,
+        decisions.c.proposal_digest,
+    ).select_from(reviews.outerjoin(decisions, decisions.c.review_id == reviews.c.id))
+
+
+def review_of(row: Row) -> Review:
+    """Return the review of one row of `review_query`."""
+    (
+        id, tenant, run, key, kind, subject, queue, proposal, schema, evidence, allowed, priority, due, digest,
+        state, opened_at, due_at, verdict, reviewer, value, comment, decided_at, decided_digest,
+    ) = row  # fmt: skip
+    decision = (
+        None
+        if verdict is None
+        else Decision(DecisionVerdict(verdict), reviewer, value, comment, decided_at, decided_digest)
+    )
+    draft = ReviewDraft(
+        kind=ReviewKind(kind),
+        subject=subject,
+        queue=queue,
+        proposal=proposal,
+        schema=schema,
+        evidence=evidence,
+        allowed=tuple(DecisionVerdict(name) for name in allowed.split()),
+        priority=priority,
+        due=due,
+    )
+    return Review(
+        id=ReviewId(id),
+        tenant=tenant,
+        run=RunId(run),
+        key=key,
+        draft=draft,
+        proposal_digest=digest,
+        state=ReviewState(state),
+        opened_at=opened_at,
+        due_at=None if math.isinf(due_at) else due_at,
+        decision=decision,
+    )
+
+
+def decision_row(review: Review, decision: Decision) -> dict[str, Any]:
+    """Return the row of what was decided on `review`."""
+    return {
+        "review_id": review.id,
+        "tenant": review.tenant,
+        "verdict": decision.verdict.value,
+        "reviewer": storable(decision.reviewer),
+        "value": decision.value,
+        "comment": storable(decision.comment),
+        "decided_at": decision.decided_at,
+        "proposal_digest": decision.proposal_digest,
+    }
+
+
+def delivery_query() -> Select[Any]:
+    """Select deliveries, for `delivery_of`."""
+    return select(
+        inbox.c.run_id, inbox.c.kind, inbox.c.key, inbox.c.payload, inbox.c.at, inbox.c.failed, inbox.c.id
+    )
+
+
+def delivery_of(row: Row) -> Delivery:
+    """Return the delivery of one row of `delivery_query`."""
+    run, kind, key, payload, at, failed, id = row
+    return Delivery(RunId(run), DeliveryKind(kind), key, payload, at, bool(failed), id)

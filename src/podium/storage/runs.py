@@ -1,0 +1,151 @@
+"""Runs: the repository, as plain functions over a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Update, bindparam, func, null, select, tuple_, update
+
+from podium.domain.answers import Usage
+from podium.domain.runs import Spending
+from podium.domain.states import TERMINAL_RUN_STATES, RunState, sources_of
+from podium.storage.rows import error_json, run_of, run_query
+from podium.storage.tables import IS_UNFINISHED, WAKES, inline, runs
+from podium.storage.texts import storable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from podium.domain.ids import RunId
+    from podium.domain.runs import Run
+    from podium.ports.journal import MoveRun
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a set of runs comes to: how many they are and what they used together."""
+
+    runs: int
+    spending: Spending
+
+
+def get_run(conn: Connection, run: RunId, *, tenant: str | None = None) -> Run | None:
+    """Return the run with this id, of this tenant when one is given, or None."""
+    query = run_query().where(runs.c.id == storable(run))
+    if tenant is not None:
+        query = query.where(runs.c.tenant == tenant)
+    row = conn.execute(query).first()
+    return None if row is None else run_of(row)
+
+
+def list_runs(
+    conn: Connection,
+    *,
+    tenant: str,
+    states: Collection[RunState] | None = None,
+    workflow: str | None = None,
+    limit: int = 50,
+    after: Run | None = None,
+) -> Sequence[Run]:
+    """Return up to `limit` runs, newest first, of these states and this workflow; the page after run `after`."""
+    query = run_query().where(runs.c.tenant == tenant)
+    if states is not None:
+        query = query.where(runs.c.state.in_(sorted(states)))
+    if workflow is not None:
+        query = query.where(runs.c.workflow == storable(workflow))
+    if after is not None:
+        query = query.where(tuple_(runs.c.created_at, runs.c.id) < tuple_(after.created_at, after.id))
+    query = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
+    return [run_of(row) for row in conn.execute(query)]
+
+
+def count_by_state(conn: Connection, *, tenant: str) -> dict[RunState, int]:
+    """Return how many runs of the tenant are in each state; states without runs are left out."""
+    query = select(runs.c.state, func.count()).where(runs.c.tenant == tenant).group_by(runs.c.state)
+    return {RunState(state): count for state, count in conn.execute(query)}
+
+
+def totals(
+    conn: Connection,
+    *,
+    tenant: str,
+    states: Collection[RunState] | None = None,
+    workflow: str | None = None,
+) -> Totals:
+    """Return the number of runs of these states and this workflow, and the sums of what they used."""
+    query = select(
+        func.count(),
+        func.coalesce(func.sum(runs.c.input_tokens), 0),
+        func.coalesce(func.sum(runs.c.output_tokens), 0),
+        func.coalesce(func.sum(runs.c.cost_nanos), 0),
+        func.coalesce(func.sum(runs.c.active_seconds), 0.0),
+    ).where(runs.c.tenant == tenant)
+    if states is not None:
+        query = query.where(runs.c.state.in_(sorted(states)))
+    if workflow is not None:
+        query = query.where(runs.c.workflow == storable(workflow))
+    count, read, written, nanos, seconds = conn.execute(query).one()
+    return Totals(count, Spending(Usage(int(read), int(written)), int(nanos), float(seconds)))
+
+
+def unfinished(conn: Connection, limit: int, after: Run | None = None) -> Sequence[Run]:
+    """Return up to `limit` of the oldest `pending` and `running` runs, those after run `after`."""
+    query = run_query().where(IS_UNFINISHED)
+    if after is not None:
+        query = query.where(tuple_(runs.c.created_at, runs.c.id) > tuple_(after.created_at, after.id))
+    query = query.order_by(runs.c.created_at, runs.c.id).limit(limit)
+    return [run_of(row) for row in conn.execute(query)]
+
+
+def due(conn: Connection, now: float, limit: int) -> Sequence[RunId]:
+    """Return up to `limit` waiting runs whose time came at or before `now`, in seconds, the earliest first."""
+    query = select(runs.c.id).where(WAKES, runs.c.wake_at <= now).order_by(runs.c.wake_at).limit(limit)
+    return list(conn.scalars(query))
+
+
+def next_wake(conn: Connection) -> float | None:
+    """Return the earliest time, in seconds since the epoch, at which a waiting run wants to go on, or None."""
+    return conn.scalar(select(runs.c.wake_at).where(WAKES).order_by(runs.c.wake_at).limit(1))
+
+
+def move_statement(target: RunState) -> Update:
+    """Return the update that moves a run to `target`, if its state allows that, for `move_row`."""
+    values: dict[str, Any] = {
+        "state": inline([target])[0],
+        "finished_at": bindparam("moved_at") if target in TERMINAL_RUN_STATES else null(),
+        "wake_at": bindparam("new_wake_at"),
+        "waiting_on": bindparam("new_waiting_on"),
+        "output": bindparam("new_output"),
+        "output_digest": bindparam("new_output_digest"),
+        "error": bindparam("new_error"),
+        "input_tokens": bindparam("new_input_tokens"),
+        "output_tokens": bindparam("new_output_tokens"),
+        "cost_nanos": bindparam("new_cost_nanos"),
+        "active_seconds": bindparam("new_active_seconds"),
+    }
+    if target is RunState.RUNNING:
+        values["started_at"] = func.coalesce(runs.c.started_at, bindparam("moved_at"))
+    return (
+        update(runs)
+        .where(runs.c.id == bindparam("run"), runs.c.state.in_(inline(sources_of(target))))
+        .values(values)
+    )
+
+
+def move_row(move: MoveRun, kept_output: tuple[bytes | None, bytes | None]) -> dict[str, Any]:
+    """Return the parameters of `move_statement` for `move`."""
+    return {
+        "run": move.run,
+        "moved_at": move.at,
+        "new_wake_at": move.wake_at,
+        "new_waiting_on": None if move.waiting_on is None else storable(move.waiting_on),
+        "new_output": kept_output[0],
+        "new_output_digest": kept_output[1],
+        "new_error": error_json(move.error),
+        "new_input_tokens": move.spending.usage.input_tokens,
+        "new_output_tokens": move.spending.usage.output_tokens,
+        "new_cost_nanos": move.spending.cost_nanos,
+        "new_active_seconds": move.spending.active_seconds,
+    }

@@ -1,0 +1,1 @@
+"""SQLite: one owner process, one writer thread, group commit."""

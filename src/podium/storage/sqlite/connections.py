@@ -1,0 +1,75 @@
+"""Connections to one SQLite file, all opened alike."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, cast
+
+from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, event
+
+from podium.domain.errors import InvalidInput
+from podium.settings.storage import StorageSettings
+
+READERS: Final = 4
+"""How many reads may go on at once."""
+
+_SYNCHRONOUS: Final = ("OFF", "NORMAL", "FULL", "EXTRA")
+
+
+def connect(path: Path, settings: StorageSettings, *, create: bool = False) -> sqlite3.Connection:
+    """Open the file, which must exist unless it may be `create`d. Transactions begin only where we say so."""
+    if settings.synchronous.upper() not in _SYNCHRONOUS:
+        raise InvalidInput(
+            f"storage setting synchronous must be one of {', '.join(_SYNCHRONOUS)}, not {settings.synchronous!r}"
+        )
+    raw = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
+        uri=True,
+        timeout=settings.busy_timeout,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    try:
+        raw.execute(f"PRAGMA synchronous = {settings.synchronous}")
+        raw.execute("PRAGMA cache_size = -16384")
+        raw.execute("PRAGMA temp_store = MEMORY")
+        # The log is carried over into the database every 32 MB, four times rarer than by default: each time, one
+        # commit waits for it. Whatever size it grew to meanwhile, it is cut back to 64 MB.
+        raw.execute("PRAGMA wal_autocheckpoint = 4096")
+        raw.execute("PRAGMA journal_size_limit = 67108864")
+    except BaseException:
+        raw.close()
+        raise
+    return raw
+
+
+def driver(conn: Connection) -> sqlite3.Connection:
+    """Return the driver's connection under SQLAlchemy's."""
+    return cast("sqlite3.Connection", conn.connection.driver_connection)
+
+
+def reading_engine(path: Path, settings: StorageSettings) -> Engine:
+    """Return an engine whose connections cannot write, and see one state of the database in each transaction."""
+
+    def read_only() -> sqlite3.Connection:
+        raw = connect(path, settings)
+        raw.execute("PRAGMA query_only = ON")
+        return raw
+
+    engine = create_engine(
+        "sqlite://", creator=read_only, poolclass=QueuePool, pool_size=READERS, max_overflow=0
+    )
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def single_connection(opening: Callable[[], sqlite3.Connection]) -> Connection:
+    """Return a connection whose transactions are in the hands of its only user, through the driver."""
+    return create_engine("sqlite://", creator=opening, poolclass=NullPool).connect()
+
+
+def _begin(conn: Connection) -> None:
+    conn.exec_driver_sql("BEGIN")

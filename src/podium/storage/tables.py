@@ -1,0 +1,212 @@
+"""The tables, declared once for SQLite and PostgreSQL.
+
+A run is named by text outside and by a number inside: the journal, by far the largest table, refers to the
+number, which keeps its index small and its newest entries together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    literal_column,
+)
+
+from podium.domain.states import RunState
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# Only a column of exactly this type is SQLite's own row number, which costs neither space nor an index.
+_RowNumber = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def inline(states: Iterable[StrEnum]) -> list[ColumnElement[Any]]:
+    """Return the states as literals: a planner matches a partial index by its text, not by parameters."""
+    return [literal_column(f"'{state.value}'", Text()) for state in sorted(states)]
+
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("number", _RowNumber, Identity(), primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("tenant", Text, nullable=False),
+    Column("workflow", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Column("wake_at", Double),
+    Column("waiting_on", Text),
+    Column("seed", BigInteger, nullable=False),
+    Column("source", Text),
+    Column("parent_run", Text),
+    Column("parent_key", Text),
+    Column("input", LargeBinary),
+    Column("input_digest", LargeBinary),
+    Column("output", LargeBinary),
+    Column("output_digest", LargeBinary),
+    Column("error", LargeBinary),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost_nanos", BigInteger, nullable=False),
+    Column("active_seconds", Double, nullable=False),
+)
+"""Runs. `input` or `input_digest` is set, never both; the same for output. `error` is an `ErrorRecord` as JSON."""
+
+UNFINISHED = frozenset({RunState.PENDING, RunState.RUNNING})
+"""The states of runs that an engine takes up when it starts."""
+
+IS_UNFINISHED = runs.c.state.in_(inline(UNFINISHED))
+"""The condition of the index by which unfinished runs are found among any number of finished ones."""
+
+WAKES = (runs.c.state == inline([RunState.WAITING])[0]) & runs.c.wake_at.is_not(None)
+"""The condition of the index by which waiting runs are found when their time has come."""
+
+Index("ix_runs_state", runs.c.tenant, runs.c.state, runs.c.created_at, runs.c.id)
+Index("ix_runs_created", runs.c.tenant, runs.c.created_at, runs.c.id)
+Index(
+    "ix_runs_unfinished",
+    runs.c.created_at,
+    runs.c.id,
+    sqlite_where=IS_UNFINISHED,
+    postgresql_where=IS_UNFINISHED,
+)
+Index("ix_runs_wake", runs.c.wake_at, sqlite_where=WAKES, postgresql_where=WAKES)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("run_number", _RowNumber, primary_key=True, autoincrement=False),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("tenant", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("kind", Text),
+    Column("key", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("payload", LargeBinary),
+    Column("payload_digest", LargeBinary),
+    Column("started_at", Double, nullable=False),
+    Column("at", Double, nullable=False),
+)
+"""Journal entries. `payload` or `payload_digest` is set, never both."""
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+"""Long values, each kept once within its tenant, under 256 bits of BLAKE2b over its content."""
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("proposal", LargeBinary),
+    Column("proposal_digest", Text, nullable=False),
+    Column("schema", LargeBinary, nullable=False),
+    Column("evidence", LargeBinary, nullable=False),
+    Column("allowed", Text, nullable=False),
+    Column("due", Double),
+    Column("opened_at", Double, nullable=False),
+    Column("due_at", Double, nullable=False),
+    Index("uq_reviews_run_id_key", "run_id", "key", unique=True),
+)
+"""Reviews. `allowed` holds the verdicts separated by spaces; `due` is in seconds from opening.
+
+`due_at` is infinite when nothing is due, so that such reviews come last on every database.
+"""
+
+Index(
+    "ix_reviews_queue",
+    reviews.c.tenant,
+    reviews.c.queue,
+    reviews.c.state,
+    reviews.c.priority.desc(),
+    reviews.c.due_at,
+    reviews.c.opened_at,
+    reviews.c.id,
+)
+Index(
+    "ix_reviews_state",
+    reviews.c.tenant,
+    reviews.c.state,
+    reviews.c.priority.desc(),
+    reviews.c.due_at,
+    reviews.c.opened_at,
+    reviews.c.id,
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("review_id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("reviewer", Text, nullable=False),
+    Column("value", LargeBinary),
+    Column("comment", Text, nullable=False),
+    Column("decided_at", Double, nullable=False),
+    Column("proposal_digest", Text, nullable=False),
+)
+"""What stands for each decided review: at most one row, the first that arrived."""
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", _RowNumber, Identity(), primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("run_id", Text, nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("failed", Boolean, nullable=False),
+    Column("at", Double, nullable=False),
+    # Readers remember the last id they saw, so the id of a taken delivery must never come again.
+    sqlite_autoincrement=True,
+)
+"""Deliveries that no run has taken into its journal yet."""
+
+owner = Table(
+    "owner",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("command", Text, nullable=False),
+    Column("since", Double, nullable=False),
+)
+"""One row: the process that owns, or last owned, the database. Its epoch grows with each change of owner."""

@@ -1,0 +1,3 @@
+from tests.support.fixtures import database
+
+__all__ = ["database"]

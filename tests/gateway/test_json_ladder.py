@@ -1,0 +1,310 @@
+"""The ladder reads JSON in whatever way models write it, says with how much help, and takes no part for the whole."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from podium.domain.answers import FailureKind
+from podium.domain.quality import Verdict
+from podium.gateway.output.ladder import read_json
+from podium.gateway.output.repair import SECONDS, repaired
+from podium.gateway.output.results import Reading, Unusable, Usable
+
+CLEAN, DEGRADED, SUSPECT = Verdict.CLEAN, Verdict.DEGRADED, Verdict.SUSPECT
+
+
+def value_and_verdict(reading: Reading) -> tuple[Any, Verdict]:
+    assert isinstance(reading, Usable), reading
+    assert bool(reading.quality.reasons) is (reading.quality.verdict is not CLEAN)
+    return reading.value, reading.quality.verdict
+
+
+def kind(reading: Reading) -> FailureKind:
+    assert isinstance(reading, Unusable), reading
+    assert reading.problem
+    return reading.kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1}',
+        ' \n{"a": 1}\n ',
+        '\ufeff{"a": 1}',
+        '```json\n{"a": 1}\n```',
+        '```\n{"a": 1}\n```',
+        '```JSON\n{"a": 1}```',
+        '```{"a": 1}```',
+        'Sure! Here it is:\n```json\n{"a": 1}\n```\nAnything else?',
+        'The answer is {"a": 1}. Anything else?',
+        '```json\n{"a": 1}',
+        'First I thought\n```json\n{"a": 0}\n```\nbut it is\n```json\n{"a": 1}\n```',
+        '```python\nprint("{}")\n```\n```json\n{"a": 1}\n```',
+    ],
+)
+def test_json_that_is_valid_is_clean_wherever_it_stands(text: str):
+    assert value_and_verdict(read_json(text)) == ({"a": 1}, CLEAN)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": "one\ntwo\tthree"}', {"a": "one\ntwo\tthree"}),
+        ('```json\n{"a":\n"one\ntwo"}\n```', {"a": "one\ntwo"}),
+        (r'{"a": "cost \$5 \(net\)"}', {"a": r"cost \$5 \(net\)"}),
+        (r'{"a": "C:\Users\ada \u12"}', {"a": r"C:\Users\ada \u12"}),
+        ('{"a": "\\d+\n\\\\d"}', {"a": "\\d+\n\\d"}),
+    ],
+)
+def test_raw_control_characters_and_stray_backslashes_are_read_as_text(text: str, value: Any):
+    assert value_and_verdict(read_json(text)) == (value, DEGRADED)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": 1, "b": "x",}', {"a": 1, "b": "x"}),
+        ("{'a': 'x', 'b': True, 'c': None}", {"a": "x", "b": True, "c": None}),
+        ('{a: "x"}', {"a": "x"}),
+        ('{"a": "x" "b": "y"}', {"a": "x", "b": "y"}),
+        ('{"a": "he said "hi" to me", "b": 1}', {"a": 'he said "hi" to me', "b": 1}),
+    ],
+)
+def test_broken_json_is_repaired_and_suspect(text: str, value: Any):
+    assert value_and_verdict(read_json(text)) == (value, SUSPECT)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"a": "\frac{1}{2}"}',
+        r'{"a": "\beta"}',
+        r'{"a": "3 \times 4"}',
+        r'{"a": "\text{km}"}',
+        r'{"a": "\right)"}',
+        r'{"\frac": 1}',
+        r'{"a": ["\u0007"]}',
+    ],
+)
+def test_control_characters_in_valid_json_are_suspect(text: str):
+    assert value_and_verdict(read_json(text)) == (json.loads(text), SUSPECT)
+
+
+@pytest.mark.parametrize("text", [r'{"a": "one\ntwo\r\nthree\tfour"}', r'{"a": "\\frac"}'])
+def test_line_breaks_tabs_and_proper_backslashes_are_not(text: str):
+    assert value_and_verdict(read_json(text)) == (json.loads(text), CLEAN)
+
+
+TRUNCATED = [
+    '{"a": "one',
+    '{"a": ["one", ',
+    '{"a": {"b": 1}',
+    '{"a": {"b": 1}, "c": "',
+    '```json\n{"a": "one',
+    'Here it is: {"a": [1, 2',
+    '[{"a": 1}, {"b": 2}',
+    '[{"a": 1},',
+]
+
+
+@pytest.mark.parametrize("text", TRUNCATED)
+def test_json_that_ends_in_the_middle_is_truncated_and_never_repaired(text: str):
+    assert kind(read_json(text)) is FailureKind.TRUNCATED
+
+
+@pytest.mark.parametrize("text", ['{"code": "```{}```', '{"a": 1, "b": "{\\"c\\": 1}', '{"a": "{}'])
+def test_json_inside_a_string_that_never_ends_does_not_pass_for_the_whole(text: str):
+    assert kind(read_json(text)) is FailureKind.INVALID_SYNTAX
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": "one', '{"a": 1,}', "{'a': 1}", '```json\n{"a": 1}', "12", '"one"', "nothing like it", ""]
+)
+def test_what_the_output_limit_cut_off_is_truncated_whatever_it_looks_like(text: str):
+    assert kind(read_json(text, cut_off=True)) is FailureKind.TRUNCATED
+
+
+def test_json_that_was_complete_before_the_output_limit_counts_with_a_remark():
+    value, verdict = value_and_verdict(read_json('{"a": 1}\n\n\n\n', cut_off=True))
+    assert (value, verdict) == ({"a": 1}, DEGRADED)
+
+
+@pytest.mark.parametrize("text", ["", " \n\t ", "\ufeff"])
+def test_nothing_is_empty(text: str):
+    assert kind(read_json(text)) is FailureKind.EMPTY
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("I would say it is a refund.", "no JSON object"),
+        ("{1, 2}", "not valid"),
+        ('{"a": }', "not valid"),
+        ('{"a": 1e999}', "too large"),
+        ('{"a": 1, "a": 2}', "given twice"),
+        (r'{"a": "\ud83d"}', "surrogate"),
+        ("[" * 100 + "]" * 100, "nested too deeply"),
+        ('{"a":' * 50_000 + "1" + "}" * 50_000, "nested too deeply"),
+    ],
+)
+def test_what_is_no_json_is_invalid_and_says_why(text: str, problem: str):
+    reading = read_json(text)
+    assert kind(reading) is FailureKind.INVALID_SYNTAX
+    assert isinstance(reading, Unusable)
+    assert problem in reading.problem
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1" * 5000])
+def test_what_is_no_finite_number_is_at_most_suspect_text(number: str):
+    assert value_and_verdict(read_json(f'{{"a": {number}}}')) == ({"a": number.lstrip("-")}, SUSPECT)
+
+
+def test_a_key_given_twice_with_one_value_is_no_contradiction():
+    assert value_and_verdict(read_json('{"a": 1, "a": 1}')) == ({"a": 1}, CLEAN)
+
+
+def test_a_reply_beyond_the_size_limit_is_not_looked_into():
+    assert kind(read_json('{"a": "äää"}', longest=10)) is FailureKind.INVALID_SYNTAX
+    assert value_and_verdict(read_json('{"a": "äää"}', longest=15))[1] is CLEAN
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": , "b": "x"}', '{"a" "b": 1}', '{"a": tru, "b": "x"}', "{\"a\": x, 'b'}"]
+)
+def test_a_repair_invents_nothing(text: str):
+    try:
+        value = repaired(text)
+    except ValueError:
+        return
+    for leaf in [*value, *value.values()]:
+        assert str(leaf) in text
+        assert leaf != ""
+        assert leaf is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1' + " " * 900_000 + "x}",
+        '{"a": "b' + "` " * 400_000 + "x",
+        '{"a": "' + "\\" * 900_000 + '" x}',
+        '{"a": ' + '"' * 900_000 + " x}",
+        "```{" * 200_000,
+    ],
+)
+def test_long_texts_that_are_no_json_are_given_up_soon(text: str):
+    start = time.thread_time()
+    assert isinstance(read_json(text), Unusable)
+    assert time.thread_time() - start < 2
+
+
+SLOW_TO_REPAIR = [
+    '{"a": [' + '"a"b"' * 2000 + "]}",
+    '{"a":["' + '"a";' * 2001 + '"]}',
+    '{"a":' + "(" * 20_000 + "}",
+    '{"a":["' + '{"a":"b"}' * 2000 + '"]}',
+    '{"a": "' + "x" * 250_000 + '" b }',
+    "{" * 3000 + '"' + "}" * 3000,
+]
+
+
+@pytest.mark.parametrize("text", SLOW_TO_REPAIR)
+def test_a_repair_stops_after_its_time(text: str):
+    start = time.thread_time()
+    read_json(text)
+    assert time.thread_time() - start < 0.5
+
+
+def test_a_repair_stops_even_when_its_time_ends_inside_a_finalizer():
+    seen: list[str] = []
+
+    def finalizer(phase: str, info: dict[str, int]) -> None:
+        if sys.getprofile() is not None and not seen:
+            end = time.perf_counter() + 2 * SECONDS
+            while time.perf_counter() < end:
+                pass
+            seen.append(phase)
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(finalizer)
+    gc.set_threshold(10)
+    try:
+        start = time.thread_time()
+        assert isinstance(read_json(SLOW_TO_REPAIR[0]), Unusable)
+        took = time.thread_time() - start
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(finalizer)
+    assert seen
+    assert took < 0.5
+
+
+def test_a_repair_has_a_limit_of_size():
+    within, beyond = '{a: "' + "x" * 100 + '"}', '{a: "' + "x" * 300_000 + '"}'
+    assert repaired(within)
+    with pytest.raises(ValueError, match="too long"):
+        repaired(beyond)
+
+
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+)
+JSON = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+OBJECTS = st.dictionaries(st.text(max_size=8), JSON, max_size=4)
+# Text made of what JSON is made of breaks more than text made of anything.
+NEARLY_JSON = st.lists(
+    st.sampled_from(
+        ["{", "}", "[", "]", '"', ",", ":", "\\", "```", "json", "\n", " ", "a", "1", "true", "é", "\ud800"]
+    )
+).map("".join)
+
+
+@settings(deadline=None)
+@given(st.text() | NEARLY_JSON, st.booleans())
+def test_any_text_has_a_reading(text: str, cut_off: bool):
+    reading = read_json(text, cut_off=cut_off)
+    assert isinstance(reading, Usable | Unusable)
+    if isinstance(reading, Usable):
+        json.dumps(reading.value, allow_nan=False, ensure_ascii=False).encode()
+
+
+@settings(deadline=None)
+@given(NEARLY_JSON, st.integers(1, 3000))
+def test_no_text_takes_long(part: str, times: int):
+    start = time.thread_time()
+    read_json('{"a": "' + part * times + '"}')
+    assert time.thread_time() - start < 0.9
+
+
+@settings(deadline=None)
+@given(OBJECTS, st.sampled_from([None, 2]), st.booleans())
+def test_every_json_object_is_read_exactly(value: dict[str, Any], indent: int | None, ascii_only: bool):
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
+    reading = read_json(text)
+    surrogates = any(0xD800 <= ord(sign) < 0xE000 for sign in json.dumps(value, ensure_ascii=False))
+    if not surrogates:
+        assert isinstance(reading, Usable)
+        assert reading.value == value
+
+
+@settings(deadline=None)
+@given(
+    OBJECTS.filter(bool) | st.lists(OBJECTS, min_size=1, max_size=3), st.data(), st.sampled_from([None, 1])
+)
+def test_no_prefix_of_json_passes_for_the_whole(value: Any, data: st.DataObject, indent: int | None):
+    text = json.dumps(value, indent=indent)
+    prefix = text[: data.draw(st.integers(1, len(text) - 1))]
+    assert kind(read_json(prefix)) in {FailureKind.TRUNCATED, FailureKind.INVALID_SYNTAX}
+    assert kind(read_json(prefix, cut_off=True)) is FailureKind.TRUNCATED

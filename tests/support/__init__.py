@@ -1,0 +1,1 @@
+"""What the tests of flow, engine and app are made of."""

@@ -1,0 +1,111 @@
+"""An app on a real database, quick to notice things, and a way to wait for what it tells."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from podium import EngineSettings, Podium, RunState, Settings, StorageSettings
+from podium.app.timeline import Timeline
+from podium.domain.happenings import EntryMade, Happening, RunMoved
+from podium.domain.journal import Entry, EntryType
+from podium.flow.workflows import Workflow
+
+PATIENCE = 20.0
+
+
+class Story:
+    """All that an app has told, in order."""
+
+    def __init__(self, app: Podium) -> None:
+        self.happenings: list[Happening] = []
+        self._waiting: list[tuple[Callable[[Happening], bool], asyncio.Future[Happening]]] = []
+        app.subscribe(self._note)
+
+    def moves(self, run_id: str) -> list[RunState]:
+        return [h.state for h in self.happenings if isinstance(h, RunMoved) and h.run == run_id]
+
+    def entries(self, run_id: str) -> list[Entry]:
+        return [h.entry for h in self.happenings if isinstance(h, EntryMade) and h.entry.run == run_id]
+
+    async def tells(self, is_it: Callable[[Happening], bool]) -> Happening:
+        """Return the first happening of that kind, one of the past or one to come."""
+        for happening in self.happenings:
+            if is_it(happening):
+                return happening
+        future: asyncio.Future[Happening] = asyncio.get_running_loop().create_future()
+        self._waiting.append((is_it, future))
+        async with asyncio.timeout(PATIENCE):
+            return await future
+
+    async def state(self, run_id: str, state: RunState) -> RunMoved:
+        """Return once the run has moved to that state, at whatever time."""
+        moved = await self.tells(lambda h: isinstance(h, RunMoved) and (h.run, h.state) == (run_id, state))
+        assert isinstance(moved, RunMoved)
+        return moved
+
+    def _note(self, happening: Happening) -> None:
+        self.happenings.append(happening)
+        for is_it, future in self._waiting:
+            if not future.done() and is_it(happening):
+                future.set_result(happening)
+
+
+class App(Podium):
+    """A `Podium` whose story is kept, and into whose memory the tests may look."""
+
+    async def __aenter__(self) -> App:
+        self.story = Story(self)
+        await super().__aenter__()
+        return self
+
+    @property
+    def in_memory(self) -> set[str]:
+        return set(self._engine._active)
+
+    async def journal(self, run_id: str) -> Sequence[Entry]:
+        loaded = await self._engine._journal.load(run_id)  # type: ignore[arg-type]
+        assert loaded is not None
+        return loaded.entries
+
+    async def timeline(self, run_id: str) -> Timeline:
+        return await self.runs.timeline(run_id)
+
+    async def finished(self, *run_ids: str) -> Counter[RunState]:
+        """Return how many of the runs are in each state, once the engine has nothing more to do."""
+        await self.idle()
+        return Counter([(await self.runs.get(run_id)).state for run_id in run_ids])
+
+
+def app_on(
+    database: Path,
+    *workflows: Workflow[Any, Any],
+    linger: float = 1.0,
+    max_active_runs: int = 1000,
+    step_threads: int = 16,
+    storage: StorageSettings | None = None,
+    **options: Any,
+) -> App:
+    """An app that looks for news every 10 ms."""
+    engine = EngineSettings(
+        poll_interval=0.01, linger=linger, max_active_runs=max_active_runs, step_threads=step_threads
+    )
+    settings = Settings(engine=engine, storage=storage or StorageSettings())
+    return App(database, workflows=workflows, settings=settings, **options)
+
+
+@asynccontextmanager
+async def patiently() -> AsyncIterator[None]:
+    """Fail, instead of hanging, when something never comes."""
+    async with asyncio.timeout(PATIENCE):
+        yield
+
+
+def outcomes(entries: Sequence[Entry]) -> list[str]:
+    """The delivered entries as `key=type`, in order."""
+    told = (EntryType.DONE, EntryType.ERROR, EntryType.SIGNAL)
+    return [f"{entry.key or entry.name}={entry.type}" for entry in entries if entry.type in told]
