@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from podium import RunFailed, StepFailed, gather, sleep, step, workflow
+from podium import RunFailed, RunState, StepFailed, gather, sleep, step, workflow
 from tests.support.apps import app_on, outcomes
 
 
@@ -235,9 +235,11 @@ async def test_a_run_that_gave_up_a_step_may_leave_memory_before_the_step_has_cl
         return "rested"
 
     async with app_on(database, gives_up, linger=0) as app:
-        handle = await app.start(gives_up)
+        handle = await app.start(gives_up, run_id="r")
         await cleaning.wait()
-        assert await handle.result(timeout=5) == "rested"
+        await app.story.state("r", RunState.WAITING)
+        assert not app.in_memory
+        assert await handle.result() == "rested"
         cleaned.set()
 
 

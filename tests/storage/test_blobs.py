@@ -60,10 +60,14 @@ async def test_the_same_value_is_kept_once(storage):
 
 
 async def test_tenants_share_no_blob(storage):
-    for tenant in ("acme", "umbrella"):
-        run = await storage.create(a_run(tenant=tenant, input=LONG))
-        assert (await loaded(storage, run)).run.input == LONG
+    made = [await storage.create(a_run(tenant=tenant, input=LONG)) for tenant in ("acme", "umbrella")]
+    for run in made:
+        await committed(storage, Append(an_entry(run.id, 1, LONG)))
     assert await kept(storage) == 2
+    for run in made:
+        found = await loaded(storage, run)
+        assert found.run.input == LONG
+        assert [entry.payload for entry in found.entries] == [LONG]
 
 
 async def test_an_empty_value_is_a_value(storage):

@@ -17,11 +17,15 @@ from podium.storage.sqlite.lock import is_owned
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The runs and reviews of a database; `is_owned` says whether a process works on it right now."""
+    """The runs and reviews of a database."""
 
+    path: Path
     runs: Runs
     reviews: Reviews
-    is_owned: bool
+
+    def is_owned(self) -> bool:
+        """Return whether a process works on it at this moment."""
+        return is_owned(self.path)
 
 
 @asynccontextmanager
@@ -34,6 +38,6 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         )
     storage = await open_sqlite(path, settings=StorageSettings(), own=False)
     try:
-        yield Database(Runs(storage), Reviews(storage), is_owned(path))
+        yield Database(path, Runs(storage), Reviews(storage))
     finally:
         await storage.close()

@@ -1,47 +1,94 @@
-"""Going on with one run in this process, with the code it was started from."""
+"""Going on with one run that something was put into the inbox of: in the process that owns it, or else in this one."""
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from podium.app.database import open_database
+from podium.app.database import Database, open_database
+from podium.app.models import check_models
 from podium.app.podium import Podium
-from podium.app.workflow_file import load_workflow
-from podium.domain.errors import InvalidInput
+from podium.app.workflow_file import WorkflowFile, load_workflow
+from podium.domain.errors import CredentialMissing, InvalidInput, StorageUnavailable
 from podium.domain.ids import RunId
+from podium.domain.runs import Run
 from podium.domain.states import RunState
+from podium.settings import Settings
+
+PATIENCE = 5.0
+"""Seconds in which the process that owns the database should have taken what is in the inbox."""
+
+_INTERVAL = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """Where the run stands now, and a line for people about it. `state` is None when it could not go on here."""
+    """Where the run stands now, and a line for people about it. `state` is None when it does not go on yet."""
 
     run: RunId
     state: RunState | None
     message: str
 
 
-async def go_on(database: Path, run_id: RunId) -> Continuation:
-    """Work on one run until it ends or waits again.
+async def go_on(
+    database: Path, run_id: RunId, settings: Settings, environment: Mapping[str, str]
+) -> Continuation:
+    """Have a run take what is in its inbox, and go on with it and its parents until they end or wait again.
 
     The code is taken from the file that the run was started from, but only from below the current folder: a
     database that came from elsewhere must not choose which code runs.
     """
+    until, why = time.monotonic() + PATIENCE, ""
     async with open_database(database) as opened:
-        run = await opened.runs.get(run_id)
+        while time.monotonic() < until:
+            # A child's result is of no use without its parent: they go on together.
+            run = await opened.runs.root(run_id)
+            if not await opened.runs.has_mail(run_id):
+                return Continuation(run.id, run.state, _standing(run))
+            if opened.is_owned():
+                why = "the process that owns the database does not work on it"
+            else:
+                try:
+                    return await _here(opened, run, settings, environment)
+                except StorageUnavailable as error:
+                    # Another process may have been faster.
+                    why = str(error).rstrip(".")
+            await asyncio.sleep(_INTERVAL)
+    return Continuation(
+        run_id, None, f"Run {run_id} does not go on yet: {why}. It does when its workflow is started again."
+    )
+
+
+async def _here(
+    opened: Database, run: Run, settings: Settings, environment: Mapping[str, str]
+) -> Continuation:
     file = Path((run.source or "").rpartition(":")[0])
     if not run.source or not file.is_relative_to(Path.cwd()):
-        where = f"It was started from {run.source}. " if run.source else ""
-        message = f"The run goes on when its workflow is started again. {where}"
-        return Continuation(run_id, None, message)
+        where = f" It was started from {run.source}." if run.source else ""
+        return Continuation(run.id, None, f"Run {run.id} goes on when its workflow is started again.{where}")
     try:
         loaded = load_workflow(run.source)
-    except InvalidInput as error:
-        return Continuation(run_id, None, f"The run cannot go on here: {error}")
-    async with Podium(database, workflows=loaded.workflows, source=run.source, only=run_id) as app:
+        check_models(loaded.prompts, settings.gateway, environment)
+    except (InvalidInput, CredentialMissing) as error:
+        return Continuation(run.id, None, f"Run {run.id} cannot go on here: {error}")
+    now = await _worked_on(opened.path, run, loaded, settings)
+    return Continuation(run.id, now.state, _standing(now))
+
+
+async def _worked_on(database: Path, run: Run, loaded: WorkflowFile, settings: Settings) -> Run:
+    async with Podium(
+        database, workflows=loaded.workflows, settings=settings, source=run.source, only=run.id
+    ) as app:
         await app.idle()
-        now = await app.runs.get(run_id)
-    waits = f": {now.waiting_on}" if now.waiting_on else ""
-    failed = f": {now.error.message}" if now.error is not None and not waits else ""
-    return Continuation(run_id, now.state, f"Run {run_id} is now {now.state}{waits}{failed}.")
+        return await app.runs.get(run.id)
+
+
+def _standing(run: Run) -> str:
+    if run.state is RunState.RUNNING:
+        return f"Run {run.id} goes on in the process that works on the database."
+    why = f": {run.waiting_on}" if run.waiting_on else ""
+    failed = f": {run.error.message.rstrip('.')}" if run.error is not None and not why else ""
+    return f"Run {run.id} is now {run.state}{why}{failed}."

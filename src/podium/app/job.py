@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import quantiles
 from typing import Any
 
 from podium.app.job_lines import JobLine
 from podium.app.podium import Podium
 from podium.domain.answers import Usage
+from podium.domain.errors import InvalidInput, StateConflict
 from podium.domain.ids import RunId
 from podium.domain.money import Money
 from podium.domain.operations import OperationKind
@@ -71,7 +72,11 @@ async def begin_job(
             continue
         if line.repaired:
             repaired.append(line.number)
-        run, is_new = await app.submit(workflow, line.input, line.run_id)
+        try:
+            run, is_new = await app.submit(workflow, line.input, line.run_id)
+        except (InvalidInput, StateConflict) as error:
+            broken.append(replace(line, input=None, problem=str(error)))
+            continue
         found["new" if is_new else _standing(run)].append(run.id)
         other_input += run.input != line.input
     return JobStart(**found, broken=broken, repaired=repaired, other_input=other_input)

@@ -60,7 +60,7 @@ def _line(
             return JobLine(
                 number, run_id, problem=f"has the same {id_field or 'content'} as line {seen[run_id]}"
             )
-        encoded = workflow.parse_input(orjson.dumps(value))
+        encoded = workflow.parse_input(text.encode())
     except (InvalidInput, NotSerialisable) as error:
         return JobLine(number, None, problem=str(error))
     seen[run_id] = number

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from functools import partial
+from typing import Any, assert_never
 
 import orjson
 
@@ -60,12 +61,14 @@ class Reviews:
         Raises `UnknownReview`, `ReviewClosed`, and `InvalidInput` for a verdict or value that does not fit.
         """
         found = await self.get(review)
+        if found.decision is not None:
+            return found, False
         if not reviewer.strip():
             raise InvalidInput("a decision needs the name of the reviewer.")
         decision = Decision(
             verdict=verdict,
             reviewer=reviewer.strip(),
-            value=_decided_value(found, verdict, value),
+            value=decided_value(found, verdict, value),
             comment=comment[:MAX_COMMENT],
             decided_at=time.time(),
             proposal_digest=seen or found.proposal_digest,
@@ -73,31 +76,34 @@ class Reviews:
         return await self._storage.write(partial(reviews.decide, review=found.id, decision=decision))
 
 
-def _decided_value(review: Review, verdict: DecisionVerdict, given: bytes | None) -> bytes | None:
+def decided_value(review: Review, verdict: DecisionVerdict, given: bytes | None) -> bytes | None:
+    """Return the value that a verdict on `review` decides for, as JSON; None when it rejects.
+
+    `given` is what the reviewer typed or a file holds: JSON or, where text is asked for, bare text. Raises
+    `InvalidInput` when it does not go with the verdict or does not fit the review's schema.
+    """
     match verdict:
         case DecisionVerdict.APPROVE:
             if given is not None:
                 raise InvalidInput("an approval takes the proposal as it is; to change it, decide `edit`.")
             return review.draft.proposal
         case DecisionVerdict.REJECT:
+            if given is not None:
+                raise InvalidInput("a rejection takes no value; give the reason as its comment.")
             return None
         case DecisionVerdict.EDIT:
-            if given is None:
-                raise InvalidInput("an edit needs the new value, as JSON.")
+            if given is None or not given.strip():
+                raise InvalidInput("an edit needs the new value, as JSON or, where text is asked for, bare.")
             return _fitting(review, given)
+        case _:
+            assert_never(verdict)
 
 
 def _fitting(review: Review, given: bytes) -> bytes:
     import jsonschema
 
     schema = orjson.loads(review.draft.schema)
-    try:
-        value = orjson.loads(given)
-    except orjson.JSONDecodeError as error:
-        if schema.get("type") != "string":
-            raise InvalidInput(f"the value is not valid JSON: {error}") from None
-        # Where text is asked for, bare text is what people type.
-        value = given.decode("utf-8", "replace")
+    value = _text(given) if schema.get("type") == "string" else _json(given)
     errors = sorted(
         jsonschema.Draft202012Validator(schema).iter_errors(value), key=lambda error: len(error.path)
     )
@@ -107,3 +113,23 @@ def _fitting(review: Review, given: bytes) -> bytes:
             f"the value does not fit review {review.id}: {path.lstrip('.')}: {errors[0].message}"
         )
     return orjson.dumps(value)
+
+
+def _text(given: bytes) -> str:
+    """Return text that was given as a JSON string or bare, as people type it, whatever it looks like."""
+    try:
+        value = orjson.loads(given)
+        return value if isinstance(value, str) else given.decode().strip()
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return given.decode().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"the value is not UTF-8 text: {error.reason} at byte {error.start}.") from None
+
+
+def _json(given: bytes) -> Any:
+    try:
+        return orjson.loads(given)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"the value is not valid JSON: {error}") from None

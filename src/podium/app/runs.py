@@ -61,6 +61,18 @@ class Runs:
         run = await self.get(run_id)
         return timeline_of(run, await self._storage.read(partial(entries.entries, run=run.id)))
 
+    async def root(self, run_id: str) -> Run:
+        """Return the run that `run_id` is part of: itself, or the one that its line of parents begins with."""
+        run = await self.get(run_id)
+        while run.parent is not None:
+            run = await self.get(run.parent.run)
+        return run
+
+    async def has_mail(self, run_id: str) -> bool:
+        """Return whether the run's inbox holds something, such as a decision, that no process has taken yet."""
+        query = partial(inbox.list_deliveries, run=RunId(run_id), limit=1)
+        return bool(await self._storage.read(query))
+
     async def cancel(self, run_id: str) -> Run:
         """Ask for a run to be cancelled; whoever owns the database does it, now or when it is next started.
 

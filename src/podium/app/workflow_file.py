@@ -60,17 +60,20 @@ def _import(path: Path) -> ModuleType:
     folder = str(path.parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # A file may bear the name of a module that is loaded already, whose place it must not take.
+    name = path.stem if path.stem not in sys.modules else f"{path.stem} ({path})"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise InvalidInput(f"{path} is no Python file.")
     module = importlib.util.module_from_spec(spec)
     # Registered, because dataclasses and pydantic look types up in the module they were defined in.
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        raise InvalidInput(f"{path} cannot be read: line {error.lineno}: {error.msg}.") from error
-    except Exception as error:
+        where = f"{error.filename or path} line {error.lineno}"
+        raise InvalidInput(f"{path} cannot be imported: {where}: {error.msg}.") from error
+    except (Exception, SystemExit) as error:
         where = source_line(error) or path.name
         raise InvalidInput(
             f"{path} cannot be imported: {type(error).__name__} at {where}: {error}"

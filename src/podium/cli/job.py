@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+import shlex
+import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
+from podium.cli.exits import Exit
 from podium.cli.options import database_hint, program
 from podium.cli.output import console, plain, print_json, shown_seconds
 from podium.cli.progress import JobDisplay
@@ -24,6 +27,7 @@ FRESH_HINT_VARIABLE = "PODIUM_FRESH_HINT"
 """What to suggest for starting over, when something like `make` stands in front of this command."""
 
 _MOST_PROBLEMS = 20
+_WELL = frozenset({RunState.COMPLETED, RunState.WAITING})
 
 
 async def run_job(
@@ -34,32 +38,30 @@ async def run_job(
     settings: Settings,
     *,
     as_json: bool,
-) -> int:
-    """Run the job and return the exit code: 1 when a run failed or is blocked, or a line is broken."""
+) -> Exit:
+    """Run the job and return the exit code: not all well when a line is broken, or a run neither completed nor waits."""
     from podium.app.job import begin_job, total_up
     from podium.app.job_lines import read_job_lines
     from podium.app.podium import Podium
 
     out = Console(stderr=True, quiet=True) if as_json else console()
+    display = JobDisplay(out, partial(signal.raise_signal, signal.SIGINT))
     async with Podium(database, workflows=loaded.workflows, settings=settings, source=loaded.source) as app:
-        lines = read_job_lines(path, loaded.chosen, id_field)
-        display = JobDisplay(out)
         app.subscribe(display.follow)
+        lines = read_job_lines(path, loaded.chosen, id_field)
         with display.shown():
-            try:
-                start = await begin_job(app, loaded.chosen, lines, display.count)
-                display.expect(len(start.runs), len(start.ended))
-                _print_start(out, start)
-                await app.idle()
-            except asyncio.CancelledError:
-                out.print("\nInterrupted. What is finished is kept; the same command goes on from here.")
-                raise
+            start = await begin_job(app, loaded.chosen, lines, display.count)
+            display.expect(start.runs, [*start.ended, *start.waiting])
+            _print_start(out, start)
+            await app.idle()
         totals = await total_up(app, start.runs)
     if as_json:
         print_json({"start": start, "totals": _as_json(totals)})
-    else:
+    elif start.runs or start.broken:
         _print_totals(out, start, totals, database)
-    return 0
+    else:
+        out.print(Text(f"{plain(path)} has no lines: there is nothing to do."))
+    return Exit.NOT_ALL_WELL if start.broken or set(totals.states) - _WELL else Exit.OK
 
 
 def _print_start(out: Console, start: JobStart) -> None:
@@ -72,12 +74,12 @@ def _print_start(out: Console, start: JobStart) -> None:
             Text(f"line {number}: is not valid UTF-8; what could not be read was replaced", style="yellow")
         )
     if start.other_input:
-        out.print(
-            Text(
-                f"{start.other_input} lines have changed since their runs began; the first input stands",
-                "yellow",
-            )
+        have = (
+            "line has changed since its run"
+            if start.other_input == 1
+            else "lines have changed since their runs"
         )
+        out.print(Text(f"{start.other_input} {have} began; the first input stands", style="yellow"))
     if start.new and not (start.resumed or start.waiting or start.ended):
         out.print(Text(f"{len(start.new)} runs begin.", style="dim"))
     elif start.resumed or start.new:
@@ -115,27 +117,30 @@ def _print_totals(out: Console, start: JobStart, totals: JobTotals, database: Pa
     )
     p50, p95 = shown_seconds(totals.percentile(50)), shown_seconds(totals.percentile(95))
     out.print(Text(f"latency      p50 {p50}, p95 {p95} at work per run, waiting for people not counted"))
-    for run_id, reason in list(totals.reasons.items())[:5]:
+    for run_id, reason in list(totals.reasons.items())[:_MOST_PROBLEMS]:
         out.print(Text(f"  {plain(run_id, 30)}: {plain(reason, 150)}", style="red"))
+    if len(totals.reasons) > _MOST_PROBLEMS:
+        out.print(Text(f"  ... and {len(totals.reasons) - _MOST_PROBLEMS} more", style="red"))
     if start.runs and not (start.new or start.resumed):
         again = os.environ.get(FRESH_HINT_VARIABLE) or "the same command with --fresh"
         out.print(
             Text(f"\nEvery line had been worked on before; nothing was repeated. To start over: {again}")
         )
-    _print_next(out, start, states[RunState.WAITING], database)
+    if start.runs:
+        _print_next(out, start.runs[0], states[RunState.WAITING], database)
 
 
-def _print_next(out: Console, start: JobStart, waiting: int, database: Path) -> None:
+def _print_next(out: Console, run: str, waiting: int, database: Path) -> None:
     hint, podium = database_hint(database), program()
     commands = [
         ("reviews list", "what waits for a person"),
         ("reviews decide ID approve", "or: edit, reject"),
     ]
     commands = commands if waiting else []
-    commands.append((f"runs show {plain(start.runs[0]) if start.runs else 'RUN'}", "a run's timeline"))
+    commands.append((f"runs show {shlex.quote(run)}", "a run's timeline"))
     out.print(Text("\nNext:", style="bold"))
     for command, meaning in commands:
-        out.print(Text(f"  {f'{podium} {command}{hint}':<60}  {meaning}"))
+        out.print(Text(f"  {plain(f'{podium} {command}{hint}'):<60}  {meaning}"))
 
 
 def _as_json(totals: JobTotals) -> dict[str, object]:

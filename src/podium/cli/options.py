@@ -1,17 +1,14 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the hints that name them."""
 
 from __future__ import annotations
 
-import asyncio
 import os
+import shlex
 import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
-
-T = TypeVar("T")
 
 DATABASE_VARIABLE = "PODIUM_DATABASE"
 
@@ -20,13 +17,21 @@ Database = Annotated[
     typer.Option("--db", envvar=DATABASE_VARIABLE, help="The database file.", show_default=True),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model", help="Use this model (provider:name) in place of every prompt's own; may be repeated."
+    ),
+]
 
 DEFAULT_DATABASE = Path("podium.db")
 
 
-def wait_for(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine to its end on a new event loop."""
-    return asyncio.run(work())
+def help_without_command(context: typer.Context) -> None:
+    """Print the help of a command that was called without one of its own commands, and end."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
 
 
 def program() -> str:
@@ -35,9 +40,9 @@ def program() -> str:
     if called.name == "__main__.py":
         return f"{Path(sys.executable).name} -m podium.cli"
     on_path = any(Path(folder) / called.name == called for folder in os.get_exec_path())
-    return called.name if on_path else os.path.relpath(called)
+    return called.name if on_path else shlex.quote(os.path.relpath(called))
 
 
 def database_hint(database: Path) -> str:
     """Return the `--db` option that hints need, or nothing for the default database."""
-    return "" if database == DEFAULT_DATABASE else f" --db {database}"
+    return "" if database == DEFAULT_DATABASE else f" --db {shlex.quote(str(database))}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -15,12 +16,33 @@ from rich.console import Console
 from podium.domain.money import Money
 
 _PIPE_WIDTH = 180
+_NOT_SHOWN = re.compile(r"[^ -~\n]")
+
+
+class ReaderGone(Exception):
+    """Whoever read standard output has gone: `head` has seen enough, which is no error."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise ReaderGone
 
 
 def console() -> Console:
-    """Return the console for people, on standard output; wide where no terminal sets the width."""
-    wide = None if sys.stdout.isatty() else _PIPE_WIDTH
-    return Console(highlight=False, soft_wrap=True, width=wide)
+    """Return the console for people, on standard output; wide and plain where that is no terminal.
+
+    It raises `ReaderGone` when nobody reads any more.
+    """
+    if on_terminal():
+        return _Console(highlight=False, soft_wrap=True)
+    return _Console(
+        highlight=False, soft_wrap=True, width=_PIPE_WIDTH, color_system=None, force_terminal=False
+    )
+
+
+def on_terminal() -> bool:
+    """Return whether standard output is a terminal, whatever the environment pretends."""
+    return sys.stdout.isatty()
 
 
 def plain(text: object, limit: int | None = None) -> str:
@@ -33,14 +55,30 @@ def plain(text: object, limit: int | None = None) -> str:
 def harmless(text: str) -> str:
     """Return text from anywhere with its line breaks, without control and direction characters."""
     return "".join(
-        char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text
+        char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+        for char in text.replace("\r\n", "\n")
     )
 
 
 def print_json(value: Any) -> None:
-    """Print `value` as one line of JSON."""
-    sys.stdout.buffer.write(orjson.dumps(jsonable(value), option=orjson.OPT_NON_STR_KEYS) + b"\n")
-    sys.stdout.buffer.flush()
+    """Print `value` as one line of JSON, in which whatever a terminal might obey is escaped.
+
+    Raises `ReaderGone` when nobody reads any more.
+    """
+    text = orjson.dumps(jsonable(value), option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        sys.stdout.buffer.write(_NOT_SHOWN.sub(_escaped, text).encode() + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise ReaderGone from None
+
+
+def _escaped(found: re.Match[str]) -> str:
+    sign = found.group()
+    if sign.isprintable():
+        return sign
+    units = sign.encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def jsonable(value: Any) -> Any:

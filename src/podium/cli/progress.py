@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from podium.cli.output import plain, shown_seconds
+from podium.cli.output import ReaderGone, on_terminal, plain, shown_seconds
 from podium.cli.runs import STATE_STYLES
 from podium.domain.happenings import EntryMade, Happening, RunMoved
 from podium.domain.ids import RunId
@@ -38,38 +38,37 @@ class _Row:
 
 
 class JobDisplay:
-    """Follows a job's happenings. On a terminal it redraws; elsewhere it prints finished lines only."""
+    """Follows a job's happenings. On a terminal it redraws; elsewhere it prints finished lines only.
 
-    def __init__(self, out: Console) -> None:
+    `gone` is called when whoever read the output has gone.
+    """
+
+    def __init__(self, out: Console, gone: Callable[[], None]) -> None:
         self._out = out
+        self._gone = gone
         self._lines = 0
-        self._total: int | None = None
-        self._done = 0
+        self._runs: Collection[RunId] | None = None
+        self._settled: set[RunId] = set()
         self._rows: dict[RunId, _Row] = {}
-        self._live: Live | None = None
-        self._seen: dict[RunId, RunState] = {}
+        self._last: dict[RunId, RunState] = {}
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show the display while the block runs."""
-        if not self._out.is_terminal:
+        if self._out.quiet or not on_terminal():
             yield
             return
-        with Live(
-            get_renderable=self._render, console=self._out, refresh_per_second=8, transient=True
-        ) as live:
-            self._live = live
+        with Live(get_renderable=self._render, console=self._out, refresh_per_second=8, transient=True):
             yield
-        self._live = None
 
     def count(self, lines: int) -> None:
         """Say how many lines of the job have been looked at."""
         self._lines = lines
 
-    def expect(self, runs: int, ended: int) -> None:
-        """Say how many runs the job has, and how many of them had ended before."""
-        self._total = runs
-        self._done += ended
+    def expect(self, runs: Collection[RunId], settled: Collection[RunId]) -> None:
+        """Say which runs the job has, and which of them had ended or were waiting when it began."""
+        self._runs = set(runs)
+        self._settled |= {run for run in settled if run not in self._rows}
 
     def follow(self, happening: Happening) -> None:
         """Take note of a happening."""
@@ -84,8 +83,9 @@ class JobDisplay:
             case RunMoved() if happening.state is RunState.RUNNING:
                 row = self._rows.setdefault(happening.run, _Row(time.monotonic()))
                 row.doing = "working"
+                self._settled.discard(happening.run)
             case RunMoved():
-                self._print(happening)
+                self._settle(happening)
 
     def _learn(self, row: _Row, answer: dict[str, Any]) -> None:
         row.confidence = answer.get("confidence")
@@ -93,35 +93,43 @@ class JobDisplay:
         if not row.label and isinstance(value, str) and len(value) <= _LABEL:
             row.label = plain(value)
 
-    def _print(self, moved: RunMoved) -> None:
+    def _settle(self, moved: RunMoved) -> None:
         row = self._rows.pop(moved.run, None) or _Row(time.monotonic())
-        if self._seen.get(moved.run) is moved.state:
+        self._settled.add(moved.run)
+        if self._last.get(moved.run) is moved.state:
             return
-        self._done += moved.run not in self._seen
-        self._seen[moved.run] = moved.state
-        confidence = "    " if row.confidence is None else f"{row.confidence:.2f}"
-        line = Text.assemble(
-            f"{plain(moved.run, 24):<24} {row.label:<{_LABEL}} {confidence}  ",
-            (f"{moved.state:<10}", STATE_STYLES[moved.state]),
-            f" {shown_seconds(moved.spending.active_seconds):>8}  {Money(moved.spending.cost_nanos)!s:>9}  ",
-            (plain(moved.error.message if moved.error else moved.waiting_on or "", 70), "dim"),
-        )
-        self._out.print(line)
+        self._last[moved.run] = moved.state
+        try:
+            self._out.print(_line(moved, row))
+        except ReaderGone:
+            self._gone()
 
     def _render(self) -> Group:
         lines: list[Any] = []
         for run_id, row in list(self._rows.items())[:_SHOWN_ACTIVE]:
             took = shown_seconds(time.monotonic() - row.began)
-            confidence = "    " if row.confidence is None else f"{row.confidence:.2f}"
-            lines.append(
-                Text(
-                    f"{plain(run_id, 24):<24} {row.label:<{_LABEL}} {confidence}  {plain(row.doing, 30)}  {took}"
-                )
-            )
-        if self._total is None:
-            told = f"{self._lines} lines read, {len(self._rows)} runs at work"
+            lines.append(Text(f"{_known(run_id, row)}  {plain(row.doing, 30)}  {took}"))
+        at_work = len(self._rows)
+        if self._runs is None:
+            told = f"{self._lines} lines read, {at_work} at work"
         else:
-            waiting = max(self._total - self._done - len(self._rows), 0)
-            told = f"{self._done} of {self._total} done, {len(self._rows)} at work, {waiting} to come"
+            done = len(self._settled & set(self._runs))
+            to_come = max(len(self._runs) - done - at_work, 0)
+            told = f"{done} of {len(self._runs)} done, {at_work} at work, {to_come} to come"
         lines.append(Spinner("dots", Text(told)))
         return Group(*lines)
+
+
+def _line(moved: RunMoved, row: _Row) -> Text:
+    why = moved.error.message if moved.error else moved.waiting_on or ""
+    return Text.assemble(
+        f"{_known(moved.run, row)}  ",
+        (f"{moved.state:<10}", STATE_STYLES[moved.state]),
+        f" {shown_seconds(moved.spending.active_seconds):>8}  {Money(moved.spending.cost_nanos)!s:>9}  ",
+        (plain(why, 70), "dim"),
+    )
+
+
+def _known(run_id: RunId, row: _Row) -> str:
+    confidence = "    " if row.confidence is None else f"{row.confidence:.2f}"
+    return f"{plain(run_id, 24):<24} {row.label:<{_LABEL}} {confidence}"

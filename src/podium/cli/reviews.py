@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import getpass
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, database_hint, program, wait_for
+from podium.cli.exits import Exit
+from podium.cli.options import (
+    DEFAULT_DATABASE,
+    AsJson,
+    Database,
+    Models,
+    database_hint,
+    help_without_command,
+    program,
+)
 from podium.cli.output import console, harmless, plain, print_json, shown_due
+from podium.cli.waiting import wait_for
 from podium.domain.errors import InvalidInput
 from podium.domain.reviews import DecisionVerdict, Review, ReviewKind
 from podium.domain.states import ReviewState
 
+if TYPE_CHECKING:
+    from podium.app.going_on import Continuation
+
+_RECORDED = (
+    "interrupted. A decision that was recorded stands; its run goes on when its workflow is started again."
+)
+
 app = typer.Typer(
-    help="Look at what waits for a person, and decide it.", no_args_is_help=True, rich_markup_mode=None
+    help="Look at what waits for a person, and decide it.",
+    epilog="Example: podium reviews list --queue support",
+    callback=help_without_command,
+    invoke_without_command=True,
+    rich_markup_mode=None,
 )
 
 
@@ -47,7 +69,7 @@ def list_reviews(
         print_json(found)
         return
     if not found:
-        console().print("No open reviews.")
+        console().print("No reviews." if everything else "No open reviews.")
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("review", "queue", "kind", "run", "state", "due", "proposal / question"):
@@ -117,37 +139,58 @@ def decide(
     wait: Annotated[
         bool, typer.Option(help="Finish the run here when no process works on the database.")
     ] = True,
+    model: Models = None,
     as_json: AsJson = False,
 ) -> None:
-    """Decide a review. The run goes on at once: in the process that works on it, or else in this one."""
-    from podium.app.database import open_database
-    from podium.app.going_on import Continuation, go_on
+    """Decide a review, once; the run goes on at once, in the process that works on the database or else in this one.
 
-    given = _given(value)
-    name = reviewer or getpass.getuser()
+    The first decision stands. A later one changes nothing and says who decided; its exit code is 2 when it
+    decides otherwise.
+    """
+    from podium.app.database import open_database
+    from podium.app.going_on import go_on
+    from podium.app.reviews import decided_value
+    from podium.settings import GatewaySettings, Settings
+
+    given, name = _given(value), reviewer or _user()
+    settings = Settings(gateway=GatewaySettings(override=tuple(model or ())))
 
     async def settle() -> tuple[Review, bool, Continuation | None]:
         async with open_database(database) as opened:
             review, is_new = await opened.reviews.decide(
                 review_id, verdict, reviewer=name, value=given, comment=comment
             )
-            is_owned = opened.is_owned
-        going_on = await go_on(database, review.run) if wait and not is_owned else None
+        going_on = await go_on(database, review.run, settings, os.environ) if wait else None
         return review, is_new, going_on
 
-    review, is_new, going_on = wait_for(settle)
+    review, is_new, going_on = wait_for(settle, _RECORDED)
     if as_json:
         print_json({"review": review, "recorded": is_new, "run": going_on})
-        return
-    out = console()
-    if is_new:
-        out.print(Text(f"Decided: {review.id} {verdict} as {plain(name)}."))
     else:
-        first = review.decision
-        told = f"{first.reviewer} decided {first.verdict}" if first is not None else "it was decided"
+        _print_decision(review, going_on, is_new=is_new)
+    made = review.decision
+    if not is_new and made is not None:
+        agrees = made.verdict is verdict and made.value == decided_value(review, verdict, given)
+        raise typer.Exit(Exit.OK if agrees else Exit.INVALID)
+
+
+def _print_decision(review: Review, going_on: Continuation | None, *, is_new: bool) -> None:
+    out, made = console(), review.decision
+    told = f"{made.reviewer} decided {made.verdict}" if made is not None else "it was decided"
+    if is_new:
+        out.print(Text(f"Decided: {review.id} {made and made.verdict} as {plain(made and made.reviewer)}."))
+    else:
         out.print(Text(f"Nothing changed: {plain(told)} before."))
     if going_on is not None:
         out.print(Text(plain(going_on.message)))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # In a container, a user may have no name.
+        raise InvalidInput("this user has no name; say who decides with --as NAME.") from None
 
 
 def _given(value: str | None) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +11,13 @@ import orjson
 import typer
 from rich.text import Text
 
+from podium.cli.exits import Exit
 from podium.cli.job import run_job
-from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, database_hint, program, wait_for
+from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, Models, database_hint, program
 from podium.cli.output import console, harmless, plain, print_json
+from podium.cli.waiting import wait_for
 from podium.domain.errors import InvalidInput
-from podium.domain.ids import checked_run_id, new_run_id
+from podium.domain.ids import RunId, checked_run_id, new_run_id
 from podium.domain.states import RunState
 
 if TYPE_CHECKING:
@@ -22,12 +25,18 @@ if TYPE_CHECKING:
     from podium.domain.runs import Run
     from podium.settings import Settings
 
-HELP = "Run a workflow: once with --input, or once for each line of a file with --each."
+HELP = (
+    "Run a workflow: once with --input, or once for each line of a file with --each. Durable: what is finished is "
+    "never repeated, what was interrupted goes on when the same command is run again. A line of the file that cannot "
+    "be used is reported with its number, and the others are worked on; the exit code is 0 when every run "
+    "completed or waits for a person, 1 when a run failed, is blocked or was cancelled, or a line is broken."
+)
 EXAMPLES = (
     'Examples: podium run desk.py:support --input \'{"text": "refund??"}\' · podium run desk.py:support --input '
     "@ticket.json --id ticket-42 · podium run desk.py:support --each tickets.jsonl --id-field id · podium run "
     "desk.py:support --each tickets.jsonl --model anthropic:claude-haiku-4-5"
 )
+_GOES_ON = "interrupted. What is finished is kept; the same command{} goes on from here."
 
 
 def run(
@@ -45,18 +54,16 @@ def run(
         ),
     ] = None,
     run_id: Annotated[
-        str | None, typer.Option("--id", help="The run's id; the same id again is the same run.")
+        str | None,
+        typer.Option("--id", help="Without --each: the run's id; the same id again is the same run."),
     ] = None,
     database: Database = DEFAULT_DATABASE,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(help="Use this model (provider:name) in place of every prompt's own; may be repeated."),
-    ] = None,
+    model: Models = None,
     concurrency: Annotated[
         int, typer.Option(min=1, max=10_000, help="With --each: runs at work at once.")
     ] = 4,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Put an existing database aside and start over.")
+        bool, typer.Option("--fresh", help="Put an existing database aside, which keeps it, and start over.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -65,25 +72,46 @@ def run(
     from podium.app.workflow_file import load_workflow
     from podium.settings import EngineSettings, GatewaySettings, Settings
 
-    if given is not None and each is not None:
-        raise InvalidInput("--input and --each exclude each other: one run, or one for each line.")
+    _check_options(given, each, id_field, run_id)
     loaded = load_workflow(target)
     settings = Settings(
         engine=EngineSettings(max_active_runs=concurrency if each is not None else 1000),
         gateway=GatewaySettings(override=tuple(model or ())),
     )
     check_models(loaded.prompts, settings.gateway, os.environ)
-    if fresh:
-        from podium.app.fresh import put_aside
-
-        moved = put_aside(database)
-        if moved is not None and not as_json:
-            console().print(Text(f"The earlier database is now {moved}.", style="dim"))
+    farewell = _GOES_ON.format(" without --fresh" if fresh else "")
     if each is not None:
-        code = wait_for(lambda: run_job(loaded, each, id_field, database, settings, as_json=as_json))
+        _check_readable(each)
+        _start_over(database, wanted=fresh, as_json=as_json)
+        code = wait_for(
+            lambda: run_job(loaded, each, id_field, database, settings, as_json=as_json), farewell
+        )
     else:
-        code = wait_for(lambda: _run_once(loaded, _input(given), run_id, database, settings, as_json=as_json))
+        name = new_run_id() if run_id is None else checked_run_id(run_id)
+        encoded = loaded.chosen.parse_input(_input(given))
+        _start_over(database, wanted=fresh, as_json=as_json)
+        ended = wait_for(
+            lambda: _run_once(loaded, encoded, name, database, settings),
+            farewell if run_id else _unnamed(name),
+        )
+        code = _report(ended, database, as_json=as_json)
     raise typer.Exit(code)
+
+
+def _check_options(given: str | None, each: Path | None, id_field: str | None, run_id: str | None) -> None:
+    if given is not None and each is not None:
+        raise InvalidInput("--input and --each exclude each other: one run, or one for each line.")
+    if run_id is not None and each is not None:
+        raise InvalidInput("--id names one run; with --each, --id-field names the field that holds each id.")
+    if id_field is not None and each is None:
+        raise InvalidInput("--id-field goes with --each; --id names a single run.")
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def _input(given: str | None) -> bytes:
@@ -93,34 +121,41 @@ def _input(given: str | None) -> bytes:
         return given.encode("utf-8", "surrogateescape")
     path = Path(given[1:])
     try:
-        return path.read_bytes()
+        return path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
+def _start_over(database: Path, *, wanted: bool, as_json: bool) -> None:
+    from podium.app.fresh import put_aside
+
+    moved = wait_for(lambda: put_aside(database)) if wanted else None
+    if moved is not None and not as_json:
+        console().print(Text(f"The earlier database is now {plain(moved)}.", style="dim"))
+
+
+def _unnamed(name: RunId) -> str:
+    return _GOES_ON.format(f" with --id {name}")
+
+
 async def _run_once(
-    loaded: WorkflowFile,
-    given: bytes,
-    run_id: str | None,
-    database: Path,
-    settings: Settings,
-    *,
-    as_json: bool,
-) -> int:
+    loaded: WorkflowFile, encoded: bytes, name: RunId, database: Path, settings: Settings
+) -> Run:
     from podium.app.podium import Podium
 
-    encoded = loaded.chosen.parse_input(given)
-    name = new_run_id() if run_id is None else checked_run_id(run_id)
     source, workflows = loaded.source, loaded.workflows
     async with Podium(database, workflows=workflows, settings=settings, source=source, only=name) as app:
         await app.submit(loaded.chosen, encoded, name)
         await app.idle()
-        ended = await app.runs.get(name)
+        return await app.runs.get(name)
+
+
+def _report(run: Run, database: Path, *, as_json: bool) -> Exit:
     if as_json:
-        print_json(ended)
+        print_json(run)
     else:
-        _print_end(ended, database)
-    return 1 if ended.state in (RunState.FAILED, RunState.BLOCKED, RunState.CANCELLED) else 0
+        _print_end(run, database)
+    return Exit.OK if run.state in (RunState.COMPLETED, RunState.WAITING) else Exit.NOT_ALL_WELL
 
 
 def _print_end(run: Run, database: Path) -> None:
@@ -139,4 +174,4 @@ def _print_end(run: Run, database: Path) -> None:
         case _:
             why = plain(run.error.message) if run.error is not None else ""
             out.print(Text(f"Run {plain(run.id)} is {run.state}: {why}", style="red"))
-            out.print(Text(f"See {program()} runs show {plain(run.id)}{hint}", style="dim"))
+            out.print(Text(f"See {program()} runs show {plain(shlex.quote(run.id))}{hint}", style="dim"))

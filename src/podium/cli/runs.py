@@ -9,14 +9,21 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, wait_for
+from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, help_without_command
 from podium.cli.output import console, plain, print_json, shown_seconds, shown_time
 from podium.cli.timeline import print_timeline
+from podium.cli.waiting import wait_for
 from podium.domain.money import Money
 from podium.domain.runs import Run
 from podium.domain.states import RunState
 
-app = typer.Typer(help="Look at runs, and cancel them.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Look at runs, and cancel them.",
+    epilog="Example: podium runs list --state failed",
+    callback=help_without_command,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
 
 STATE_STYLES = {
     RunState.COMPLETED: "green",
@@ -103,7 +110,7 @@ def cancel(
 
     async def ask() -> tuple[Run, bool]:
         async with open_database(database) as opened:
-            return await opened.runs.cancel(run_id), opened.is_owned
+            return await opened.runs.cancel(run_id), opened.is_owned()
 
     run, is_owned = wait_for(ask)
     if as_json:

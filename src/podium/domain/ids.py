@@ -40,8 +40,8 @@ def child_run_id(parent: RunId, key: str) -> RunId:
 
 
 def review_id(run: RunId, key: str) -> ReviewId:
-    """Return the id of the review that `run` opens at journal key `key`: 8 characters, easy to type."""
-    return ReviewId(digest(run, key)[:8])
+    """Return the id of the review that `run` opens at journal key `key`: 12 characters, named by how it begins."""
+    return ReviewId(digest(run, key)[:12])
 
 
 def digest(*parts: str | bytes) -> str:

@@ -24,7 +24,8 @@ class Delivery:
 
     `id` counts upwards in the order of arrival (0 before it is stored). `key` is the journal key that it
     settles, empty when it concerns the whole run. `payload` is UTF-8 JSON; `failed` says that it is an
-    `ErrorRecord` rather than a value. `at` is seconds since the epoch.
+    `ErrorRecord` rather than a value. `at` is when it was sent, `since` when what it settles was asked for, if
+    known, both in seconds since the epoch.
     """
 
     run: RunId
@@ -34,3 +35,4 @@ class Delivery:
     at: float
     failed: bool = False
     id: int = 0
+    since: float | None = None

@@ -12,7 +12,7 @@ import json
 import math
 import uuid
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import PurePath
 from typing import Any
 
@@ -57,7 +57,7 @@ class TypedCodec:
         Raises `InvalidDefinition` for a type that has no JSON form.
         """
         try:
-            return pydantic.TypeAdapter(Any if self._plain else self._annotation)
+            return _adapter_of(Any if self._plain else self._annotation)
         except Exception as error:
             reason = str(error).splitlines()[0]
             raise InvalidDefinition(
@@ -157,6 +157,20 @@ def require_plain(value: Any, path: str, where: str) -> None:
     elif not isinstance(value, str | int) or isinstance(value, enum.Enum):
         kind = type(value).__qualname__
         raise NotSerialisable(where, path, f"is a {kind} and no type is declared that says how to restore it")
+
+
+def _adapter_of(annotation: Any) -> pydantic.TypeAdapter[Any]:
+    try:
+        # By its text too: unions are equal whatever their order, which pydantic minds.
+        return _made_once(annotation, repr(annotation))
+    except TypeError:
+        # Not hashable.
+        return pydantic.TypeAdapter(annotation)
+
+
+@lru_cache(maxsize=512)
+def _made_once(annotation: Any, _: str) -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(annotation)
 
 
 def _stable(value: Any, path: str, where: str) -> Any:

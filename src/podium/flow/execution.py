@@ -8,7 +8,7 @@ import random
 import uuid
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -75,7 +75,7 @@ class Execution:
 
     def __init__(self, run_id: RunId, seed: int, started_at: float) -> None:
         self._id = run_id
-        self._now = started_at
+        self._now = self._clock = started_at
         self._random = random.Random(seed)
         # It refuses, instead of implementing, what would reach outside.
         self._loop = DeterministicLoop(self, seed)  # type: ignore[abstract]
@@ -109,7 +109,7 @@ class Execution:
         Raises `CodeChanged` when the code never asked for what the entry records, and `Undecodable` when
         the recorded value does not fit the declared type any more.
         """
-        self._now = max(self._now, entry.at)
+        self._now, self._clock = max(self._now, entry.at), entry.at
         if entry.type is EntryType.SIGNAL:
             self._signal = Signal(orjson.loads(entry.payload))
             if self._main is not None:
@@ -221,6 +221,10 @@ class Execution:
             _log.warning("run %s: %s: %r", ascii(self._id), context.get("message"), context.get("exception"))
 
     def _ask(self, key: str, intent: Intent, settle: Callable[[Entry], None]) -> None:
+        if isinstance(intent.request, WaitUntil) and self._clock < self._now:
+            # The system's clock was set back: the run's time stands until it has caught up, its timers do not.
+            due = WaitUntil(intent.request.due - self._now + self._clock)
+            intent = replace(intent, request=due)
         self._asked[key] = _Asked(intent, settle)
         self._open += 1
         self._requests.append(Operation(key, intent))

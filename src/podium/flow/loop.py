@@ -8,10 +8,11 @@ import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextvars import Context, copy_context
+from functools import partial
 from typing import Any, NoReturn, Protocol
 
 from podium.domain.errors import Terminal
-from podium.flow.branches import current_branch
+from podium.flow.branches import Branch, current_branch
 from podium.ports.run import CurrentRun
 
 _CLOSINGS = 100
@@ -66,8 +67,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def __init__(self, owner: LoopOwner, seed: int) -> None:
         self.podium_run = owner
         self._ready: deque[asyncio.Handle] = deque()
-        # Held here, so that no task ends at the whim of the garbage collector.
-        self._tasks: dict[asyncio.Task[Any], None] = {}
+        # Held here, so that no task ends at the whim of the garbage collector; each with its context.
+        self._tasks: dict[asyncio.Task[Any], Context] = {}
         self._unfinished_generators: list[AsyncGenerator[Any, Any]] = []
         # Runs start at different identities: asyncio keeps all tasks of a process in one set.
         self._last_identity = seed & 0xFFFF_FFFF_FFFF
@@ -94,14 +95,16 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
         Done here and now, because later the garbage collector would do it in the middle of another run.
         """
+        context = copy_context()
+        context.run(current_branch.set, Branch())
         with self._running():
             while self._tasks:
-                task, _ = self._tasks.popitem()
+                task, its_context = self._tasks.popitem()
                 coro = task.get_coro()
                 if not task.done() and coro is not None:
-                    _end(coro.throw)
+                    _end(partial(its_context.run, coro.throw))
             while self._unfinished_generators:
-                _end(self._unfinished_generators.pop().aclose().throw)
+                _end(partial(context.run, self._unfinished_generators.pop().aclose().throw))
         self._ready.clear()
 
     @contextlib.contextmanager
@@ -166,7 +169,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         task = BranchTask(coro, identity=self._last_identity, loop=self, name=name, context=context)
         # A run that leaves memory drops its tasks where they stand; that is no mistake worth a warning.
         task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
-        self._tasks[task] = None
+        self._tasks[task] = context
         task.add_done_callback(self._forget)
         return task
 

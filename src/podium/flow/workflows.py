@@ -80,8 +80,11 @@ class Workflow(Generic[P, R]):
             raise InvalidInput(
                 f"the input must be a JSON object of the arguments of {self.name!r} ({expected})"
             )
-        arguments = self._decoded(orjson.dumps(value), by_alias=True)
-        return self.encode_input((), arguments)
+        try:
+            named = orjson.dumps(value)
+        except orjson.JSONEncodeError as error:
+            raise InvalidInput(f"the input cannot be stored: {error}") from None
+        return self.encode_input((), self._decoded(named, by_alias=True))
 
     def call(self, stored_input: bytes) -> Coroutine[Any, Any, Any]:
         """Return the workflow's coroutine for a stored input."""

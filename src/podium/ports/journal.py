@@ -129,5 +129,8 @@ class Journal(Protocol):
         ...
 
     def changed_elsewhere(self) -> bool:
-        """Return whether another process has written to the database since the last call. Costs microseconds."""
+        """Return whether the database may have been written by another process since the last call.
+
+        Costs microseconds. Writes of this process may count too.
+        """
         ...

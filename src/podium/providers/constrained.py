@@ -7,6 +7,7 @@ tokens that were allowed: 1 for what was forced, and for a label how it stands a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -80,12 +81,9 @@ def conditioned(schema: Mapping[str, Any], steps: Sequence[Step]) -> tuple[Token
     """
     text = "".join(step.text for step in steps)
     choices: list[_Choice] = []
-    try:
-        for choice in _Walk(schema, text).value(schema, 0):
-            choices.append(choice)  # noqa: PERF402 - what was found before the text broke off counts
-    except (IndexError, ValueError, KeyError):
-        # The reply was cut short. What follows the last choice is taken as it is.
-        pass
+    # A reply that was cut short, or a schema beyond this walk, ends it: what follows is taken as it is.
+    with contextlib.suppress(LookupError, ValueError, TypeError, RecursionError):
+        choices.extend(_Walk(schema, text).value(schema, 0))
     spoken: list[TokenProbability] = []
     at = 0
     for step in steps:
@@ -97,25 +95,23 @@ def conditioned(schema: Mapping[str, Any], steps: Sequence[Step]) -> tuple[Token
 def _among_allowed(step: Step, at: int, text: str, choices: Sequence[_Choice]) -> float:
     end = at + len(step.text)
     if at == end:
-        # The end of the text: it was forced, or what came before it left a choice, which was counted there.
-        return 0.0
-    over = [choice for choice in choices if choice.start < end and at < choice.end]
-    open_ones = [choice for choice in over if len(choice.options) > 1]
-    if not open_ones:
-        return 0.0 if _covered(at, end, over) else step.logprob
-    choice = open_ones[0]
-    begun = text[min(at, choice.start) : at] if at < choice.start else text[choice.start : at]
-    lead = text[at : choice.start] if at < choice.start else ""
-    allowed = [
-        lead + option[len(begun) :] if not lead else lead + option
-        for option in choice.options
-        if lead or option.startswith(begun)
-    ]
-    return _renormalised(step, allowed)
-
-
-def _covered(at: int, end: int, choices: Sequence[_Choice]) -> bool:
-    return all(any(choice.start <= i < choice.end for choice in choices) for i in range(at, end))
+        # A part of a character, which no option consists of.
+        return step.logprob
+    reached = at
+    for choice in choices:
+        if choice.end <= reached or choice.start >= end:
+            continue
+        if choice.start > reached:
+            # Something free comes first, and there the model's own probability stands.
+            return step.logprob
+        begun = text[choice.start : max(at, choice.start)]
+        lead = text[at : choice.start]
+        rest = [lead + option[len(begun) :] for option in choice.options if option.startswith(begun)]
+        if len(rest) > 1:
+            return _renormalised(step, rest)
+        reached = choice.end
+    # Forced from end to end.
+    return 0.0 if reached >= end else step.logprob
 
 
 def _renormalised(step: Step, allowed: Sequence[str]) -> float:
@@ -153,8 +149,7 @@ class _Walk:
         schema = self._resolved(schema)
         options = self._beginnings(schema)
         if options:
-            taken = next(option for option in (*options, "") if self._text.startswith(option, at))
-            yield _Choice(at, at + len(taken or self._text[at]), options)
+            yield _Choice(at, at + len(self._taken(options, at)), options)
         branch = self._branch(schema, at)
         if self._text[at] == "{" and "properties" in branch:
             yield from self._object(branch, at)
@@ -168,7 +163,7 @@ class _Walk:
         first = True
         while True:
             options = tuple(self._after(names, required, first=first))
-            taken = next(option for option in options if self._text.startswith(option, position))
+            taken = self._taken(options, position)
             yield _Choice(position, position + len(taken), options)
             position += len(taken)
             if taken == "}":
@@ -202,6 +197,12 @@ class _Walk:
             if taken == "]":
                 return
 
+    def _taken(self, options: Sequence[str], at: int) -> str:
+        for option in options:
+            if self._text.startswith(option, at):
+                return option
+        raise ValueError(at)
+
     def _end(self, at: int) -> int:
         return self._decoder.raw_decode(self._text, at)[1]
 
@@ -230,7 +231,7 @@ class _Walk:
         if branches:
             each = [self._beginnings(self._resolved(branch)) for branch in branches]
             return tuple(dict.fromkeys(option for options in each for option in options)) if all(each) else ()
-        kinds = schema.get("type", ())
+        kinds = schema.get("type", "object" if "properties" in schema else ())
         starts = [_STARTS.get(kind, ()) for kind in ([kinds] if isinstance(kinds, str) else kinds)]
         return tuple(option for options in starts for option in options)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, overload
 
 import orjson
-import pydantic
 
 from podium.domain.durations import Duration, seconds
 from podium.domain.errors import InvalidInput
@@ -18,6 +17,7 @@ from podium.ports.run import current_run
 
 T = TypeVar("T")
 MAX_SUBJECT = 300
+_EVIDENCE = TypedCodec(Any, "the evidence of a review")
 
 
 @overload
@@ -77,8 +77,8 @@ async def ask_human(
         subject=" ".join(subject.split())[:MAX_SUBJECT],
         queue=queue,
         proposal=proposed,
-        schema=orjson.dumps(pydantic.TypeAdapter(output).json_schema()),
-        evidence=TypedCodec(Any, "the evidence of a review").encode(dict(evidence or {})),
+        schema=orjson.dumps(value_codec.adapter.json_schema(by_alias=False)),
+        evidence=_EVIDENCE.encode(dict(evidence or {})),
         allowed=asks_for_value if proposed is None else (DecisionVerdict.APPROVE, *asks_for_value),
         priority=priority,
         due=None if sla is None else seconds(sla),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import reduce
+from operator import or_
 from typing import Any, Generic, TypeVar, assert_never
 
 from podium.domain.answers import Answer
@@ -90,8 +92,9 @@ async def gate(  # noqa: PLR0913 - each describes the review in its own way, and
     same with raised priority and a warning; below it is rejected. `queue`, `sla`, `priority` and `subject`
     describe the review, `evidence` (JSON values by name) is shown to the reviewer beside the gate's own.
 
-    Returns the value to go on with. Raises `Rejected` when the gate or the person refuses, `InvalidInput`
-    for contradictory thresholds, `NotInRun` outside a run.
+    Returns the value to go on with; one that a person edited is read by the type of the answer's value.
+    Raises `Rejected` when the gate or the person refuses, `InvalidInput` for contradictory thresholds,
+    `NotInRun` outside a run.
     """
     current_run("gate()", "to judge an answer elsewhere, use podium.review.gate.judge.")
     decision, reason = judge(answer, Thresholds(accept, review, escalate))
@@ -108,7 +111,7 @@ async def gate(  # noqa: PLR0913 - each describes the review in its own way, and
             assert_never(decision)
     human = await ask_human(
         subject or f"check the answer of {answer.prompt.partition('@')[0]}",
-        output=type(answer.value),
+        output=_type_of(answer.value),
         proposal=answer.value,
         kind=kind,
         queue=queue,
@@ -127,4 +130,22 @@ async def gate(  # noqa: PLR0913 - each describes the review in its own way, and
     if human.verdict is DecisionVerdict.REJECT or human.value is None:
         why = f": {human.comment}" if human.comment else ""
         raise Rejected(f"{human.reviewer} rejected the answer of {answer.prompt}{why}")
-    return Checked(human.value, decision, reason, answer, human)
+    approved = human.verdict is DecisionVerdict.APPROVE
+    return Checked(answer.value if approved else human.value, decision, reason, answer, human)
+
+
+def _type_of(value: Any) -> Any:
+    """Return the type by which an edited value is read: the one of the proposal, with what it contains."""
+    match value:
+        case list() if value:
+            return list[_union(value)]  # type: ignore[misc]
+        case dict() if value:
+            return dict[_union(value), _union(value.values())]  # type: ignore[misc]
+        case tuple() if value and type(value) is tuple:
+            return tuple[tuple(_type_of(item) for item in value)]  # type: ignore[misc]
+        case _:
+            return type(value)
+
+
+def _union(values: Iterable[Any]) -> Any:
+    return reduce(or_, (_type_of(value) for value in values))

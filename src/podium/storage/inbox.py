@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from podium.domain.inbox import Delivery
 
 DELIVER = insert(inbox).from_select(
-    ["tenant", "run_id", "kind", "key", "payload", "failed", "at"],
+    ["tenant", "run_id", "kind", "key", "payload", "failed", "at", "since"],
     select(
         runs.c.tenant,
         runs.c.id,
@@ -27,6 +27,7 @@ DELIVER = insert(inbox).from_select(
         bindparam("payload", type_=LargeBinary()),
         bindparam("failed", type_=Boolean()),
         bindparam("at", type_=Double()),
+        bindparam("since", type_=Double()),
     ).where(runs.c.id == bindparam("run")),
 )
 """Stores one delivery in its run's tenant, or nothing when there is no such run; for `delivery_row`."""
@@ -43,6 +44,7 @@ def delivery_row(delivery: Delivery) -> dict[str, Any]:
         "key": delivery.key,
         "payload": delivery.payload,
         "failed": delivery.failed,
+        "since": delivery.since,
         "at": delivery.at,
     }
 

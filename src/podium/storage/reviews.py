@@ -170,6 +170,7 @@ def _delivery(review: Review, decision: Decision) -> Delivery:
         key=review.key,
         payload=decision_payload(decision),
         at=decision.decided_at,
+        since=review.opened_at,
     )
 
 

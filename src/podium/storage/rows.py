@@ -281,11 +281,18 @@ def decision_row(review: Review, decision: Decision) -> dict[str, Any]:
 def delivery_query() -> Select[Any]:
     """Select deliveries, for `delivery_of`."""
     return select(
-        inbox.c.run_id, inbox.c.kind, inbox.c.key, inbox.c.payload, inbox.c.at, inbox.c.failed, inbox.c.id
+        inbox.c.run_id,
+        inbox.c.kind,
+        inbox.c.key,
+        inbox.c.payload,
+        inbox.c.at,
+        inbox.c.failed,
+        inbox.c.id,
+        inbox.c.since,
     )
 
 
 def delivery_of(row: Row) -> Delivery:
     """Return the delivery of one row of `delivery_query`."""
-    run, kind, key, payload, at, failed, id = row
-    return Delivery(RunId(run), DeliveryKind(kind), key, payload, at, bool(failed), id)
+    run, kind, key, payload, at, failed, id, since = row
+    return Delivery(RunId(run), DeliveryKind(kind), key, payload, at, bool(failed), id, since)

@@ -194,6 +194,7 @@ inbox = Table(
     Column("payload", LargeBinary, nullable=False),
     Column("failed", Boolean, nullable=False),
     Column("at", Double, nullable=False),
+    Column("since", Double),
     # Readers remember the last id they saw, so the id of a taken delivery must never come again.
     sqlite_autoincrement=True,
 )

@@ -57,14 +57,15 @@ class ActiveRun:
         self._closed = False
 
     @property
-    def has_begun(self) -> bool:
-        """Whether the run takes deliveries: it has begun and not left. Otherwise they wait for it to be loaded again."""
-        return self._state is not None and not self._closed
+    def takes_deliveries(self) -> bool:
+        """Whether the run has begun and not ended or left. Otherwise deliveries wait for it to be loaded again."""
+        return self._state is not None and not self._closed and self._execution.result is None
 
     def begin(self) -> None:
-        """Replay the journal and take up what is open. To be called from a plain callback of the host's loop."""
-        if self._closed:
-            return
+        """Replay the journal and take up what is open. To be called from a plain callback of the host's loop.
+
+        The run stays in memory until `go_on`, so that deliveries that wait for it can be handed over before.
+        """
         self._meter.go_on()
         self._move(RunState.RUNNING, at=self._began if self.run.started_at is None else None)
         entries, self._entries = self._entries, ()
@@ -74,7 +75,14 @@ class ActiveRun:
             for entry in entries:
                 self._take(entry)
             self._set_deadline()
-            self._advance()
+            if self._execution.result is None:
+                self._operations.take_up()
+
+    def go_on(self) -> None:
+        """Go on from where `begin` and the deliveries have brought the run."""
+        if not self._closed:
+            with self._blocked_by_errors():
+                self._advance()
 
     def accept(self, delivery: Delivery) -> None:
         """Take a delivery out of the inbox and into the journal, in one transaction."""

@@ -36,12 +36,8 @@ async def attempt(
         return _after_failure(error, request, context.attempt, host)
 
 
-async def end_all(tasks: Collection[asyncio.Task[Any]], patience: float) -> None:
-    """Cancel tasks and wait until they have ended, at most `patience` seconds for those that will not be cancelled."""
-    for task in tasks:
-        # Cancelled twice, a task would be torn out of its clean-up.
-        if not task.cancelling():
-            task.cancel()
+async def end_of_all(tasks: Collection[asyncio.Task[Any]], patience: float) -> None:
+    """Wait for tasks that have been cancelled; those that have not ended after `patience` seconds are ended by force."""
     for task in await _still_running(tasks, patience):
         coro = task.get_coro()
         _log.warning("%s ignores its cancellation and is ended where it stands", task.get_name())

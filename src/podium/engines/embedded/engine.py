@@ -9,13 +9,13 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from podium.domain.errors import ErrorRecord, RunCancelled
+from podium.domain.errors import ErrorRecord, RunCancelled, StorageUnavailable
 from podium.domain.happenings import Happening, RunMoved
 from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.states import TERMINAL_RUN_STATES, RunState
 from podium.engines.embedded.active_run import ActiveRun
 from podium.engines.embedded.alarm import Alarm
-from podium.engines.embedded.attempts import end_all
+from podium.engines.embedded.attempts import end_of_all
 from podium.engines.embedded.host import Host
 from podium.engines.embedded.spawning import end_of_run
 from podium.engines.embedded.waiters import Waiter, Waiters
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _PAGE = 500
+_ALL = frozenset(RunState)
 _ENDS = TERMINAL_RUN_STATES | {RunState.BLOCKED}
 _UNFINISHED = frozenset({RunState.PENDING, RunState.RUNNING})
 _WITHOUT_CODE = frozenset({RunState.PENDING, RunState.BLOCKED, RunState.PAUSED})
@@ -140,7 +141,7 @@ class EmbeddedEngine:
 
     async def _unblock(self, run_id: RunId) -> None:
         self._unblocked.add(run_id)
-        moved = self._waiters.wait(run_id, RunState)
+        moved = self._waiters.wait(run_id, _ALL)
         self._take_up(run_id)
         self._admit()
         # Until it has moved, whoever asks would be told that it is blocked.
@@ -182,10 +183,14 @@ class EmbeddedEngine:
         """
         self._closing = True
         self._stop()
-        own: list[asyncio.Task[Any]] = [*self._loading.values()]
-        if self._watcher is not None:
-            own.append(self._watcher)
-        await end_all([*own, *self._attempts], _PATIENCE)
+        self._waiters.fail(
+            StorageUnavailable("Podium has been closed; the run goes on when it is opened again.")
+        )
+        own: list[asyncio.Task[Any]] = [*self._loading.values(), *([self._watcher] if self._watcher else [])]
+        for task in own:
+            task.cancel()
+        # Attempts are cancelled by now; a second time would tear them out of their clean-up.
+        await end_of_all([*own, *self._attempts], _PATIENCE)
 
     # runs come and go
 
@@ -233,9 +238,14 @@ class EmbeddedEngine:
             self._unblocked.discard(run.id)
             active = ActiveRun(self._host, self._workflows[run.workflow], loaded)
             self._active[run.id] = active
-            # From callbacks and not from here: workflow code may not run inside a task of this loop.
-            asyncio.get_running_loop().call_soon(active.begin)
-            asyncio.get_running_loop().call_soon(self._hand_over, run.id)
+            # From a callback and not from here: workflow code may not run inside a task of this loop.
+            asyncio.get_running_loop().call_soon(self._begin, active)
+
+    def _begin(self, active: ActiveRun) -> None:
+        if not self._stopped:
+            active.begin()
+            self._hand_over(active.run.id)
+            active.go_on()
 
     def _is_ours(self, run: Run) -> bool:
         only = self._only
@@ -329,7 +339,7 @@ class EmbeddedEngine:
 
     def _hand_over(self, run_id: RunId) -> None:
         active = self._active.get(run_id)
-        if active is not None and active.has_begun:
+        if active is not None and active.takes_deliveries:
             for delivery in self._mail.pop(run_id, ()):
                 active.accept(delivery)
 
@@ -360,7 +370,9 @@ class EmbeddedEngine:
         if self._failure is not None:
             return
         self._failure = error
-        _log.error("the engine stopped: %s", error)
+        if not isinstance(error, StorageUnavailable):
+            # The storage has told of its own failure already.
+            _log.error("the engine stopped", exc_info=error)
         self._stop()
         self._waiters.fail(error)
 

@@ -136,7 +136,7 @@ class OpenOperations:
             self._host.journal.commit((taken,))
             return
         entry_type = EntryType.ERROR if delivery.failed else EntryType.DONE
-        self._settle(operation, entry_type, delivery.payload, 1, delivery.at, taken)
+        self._settle(operation, entry_type, delivery.payload, 1, delivery.since or delivery.at, taken)
 
     def close(self) -> None:
         """Stop everything: attempts under way are being cancelled when this returns."""

@@ -63,7 +63,15 @@ def end_of_run(run: Run, output: bytes | None, error: ErrorRecord | None, at: fl
     if run.parent is None:
         return (closed,)
     payload = encode_error(error) if error is not None else output or b"null"
-    told = Delivery(run.parent.run, DeliveryKind.CHILD, run.parent.key, payload, at, error is not None)
+    told = Delivery(
+        run.parent.run,
+        DeliveryKind.CHILD,
+        run.parent.key,
+        payload,
+        at,
+        error is not None,
+        since=run.created_at,
+    )
     return closed, Deliver(told)
 
 

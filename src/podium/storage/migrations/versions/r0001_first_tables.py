@@ -154,6 +154,7 @@ def _inbox() -> None:
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.Column("failed", sa.Boolean(), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("since", sa.Double()),
         sa.PrimaryKeyConstraint("id", name="pk_inbox"),
         sqlite_autoincrement=True,
     )
