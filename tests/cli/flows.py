@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -79,6 +81,13 @@ async def approve(name: str) -> str:
 
 
 @workflow
+async def twice(text: str) -> str | None:
+    """Post something, and once more if a person agrees."""
+    await post(text)
+    return (await ask_human("Once more?", proposal=text)).value
+
+
+@workflow
 async def price(item: str) -> Quote | None:
     """Ask for a price."""
     return (await ask_human(f"What does {item} cost?", output=Quote)).value
@@ -94,3 +103,23 @@ async def fails() -> str:
 async def letters(names: list[str]) -> list[str]:
     """Ask for one letter after another."""
     return [await approve(name) for name in names]
+
+
+@step
+async def stuck() -> None:
+    """Be busy in a way that nobody can interrupt."""
+    await asyncio.to_thread(_busy)
+
+
+def _busy() -> None:
+    Path("begun").touch()
+    while not Path("go").exists():
+        time.sleep(0.02)
+
+
+@workflow
+async def stubborn() -> None:
+    """Do not stop."""
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await stuck()

@@ -10,7 +10,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
@@ -100,6 +101,10 @@ class Shell:
         """Run `podium` while the event loop of the test goes on: its model service answers there."""
         return await asyncio.to_thread(self.podium, *arguments, **options)
 
+    async def waited(self, process: subprocess.Popen[bytes]) -> Ended:
+        """Wait for a started command to end while the event loop of the test goes on."""
+        return await asyncio.to_thread(ended, process)
+
     def write(self, name: str, *lines: object) -> Path:
         """Write a file of JSON lines; bytes and text are written as they are."""
         path = self.folder / name
@@ -107,11 +112,15 @@ class Shell:
         return path
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return what the database holds."""
+        """Return what the database holds; nothing before there is one."""
+        if not self.database.exists():
+            return []
         return rows(self.database, query, *values)
 
     def states(self) -> dict[str, str]:
-        """The state of each run."""
+        """The state of each run; none before there are tables."""
+        if self.rows("SELECT count(*) FROM sqlite_master WHERE name = 'owner'") != [(1,)]:
+            return {}
         return dict(self.rows("SELECT id, state FROM runs ORDER BY number"))
 
     def outbox(self) -> dict[str, str]:
@@ -128,7 +137,7 @@ class Shell:
 def ended(process: subprocess.Popen[bytes], within: float = 100) -> Ended:
     """Wait for a command to end. Whatever it was, it shows no traceback and sends no terminal commands."""
     try:
-        out, err = process.communicate(timeout=within)
+        out, err = (told or b"" for told in process.communicate(timeout=within))
     except subprocess.TimeoutExpired:
         process.kill()
         raise
@@ -136,6 +145,14 @@ def ended(process: subprocess.Popen[bytes], within: float = 100) -> Ended:
     assert "Traceback" not in told.out + told.err, told.err
     assert harmless(told.out + told.err)
     return told
+
+
+def until(true: Callable[[], bool], within: float = 60) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def harmless(text: str) -> bool:

@@ -40,7 +40,7 @@ def test_each_ticket_has_a_line_with_intent_confidence_outcome_time_and_cost(fin
     sent = lines["ticket-001" if states["ticket-001"] == "completed" else "ticket-002"]
     assert re.match(r"shipping +0\.\d\d  ", sent)
     waits = [line for run, line in lines.items() if states[run] == "waiting"]
-    assert all(re.search(r"review [0-9a-f]{8} in queue support", line) for line in waits)
+    assert all(re.search(r"review [0-9a-f]+ in queue support", line) for line in waits)
 
 
 def test_the_totals_are_those_of_the_database(finished: FinishedJob):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import FinishedJob
-from tests.cli.support import REPLY, Shell, ended, job_arguments, ticket
+from tests.cli.support import REPLY, Shell, ended, job_arguments, ticket, until
 from tests.wire import WireServer
 
 BY_HAND = "Thank you for your message. This was written by a person."
@@ -29,7 +27,7 @@ def waiting(shell: Shell, run: str = "letter", flow: str = "approve", given: str
     """Start a run that waits for a person, and return the id of its review."""
     told = shell.podium("run", f"flows.py:{flow}", "--id", run, "--input", given)
     assert told.code == 0
-    assert told.out.startswith(f"Run {run} waits for review ")
+    assert told.out.startswith(f"Run {run} waits for ")
     return review_of(shell, run)
 
 
@@ -43,14 +41,6 @@ def posted(shell: Shell) -> list[str]:
     """What was posted, each as often as it was."""
     path = shell.folder / "posted.txt"
     return path.read_text().splitlines() if path.exists() else []
-
-
-def until(true: Callable[[], bool], within: float = 60) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_the_most_urgent_reviews_come_first_and_each_names_its_run(finished: FinishedJob):

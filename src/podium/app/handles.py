@@ -12,6 +12,7 @@ from podium.domain.states import RunState
 if TYPE_CHECKING:
     from podium.app.runs import Runs
     from podium.app.timeline import Timeline
+    from podium.domain.happenings import RunMoved
     from podium.domain.runs import Run
     from podium.engines.embedded.engine import EmbeddedEngine
     from podium.flow.workflows import Workflow
@@ -40,14 +41,14 @@ class RunHandle(Generic[R]):
         """
         end = self._engine.end_of(self.id)
         try:
-            run = await self._runs.get(self.id)
-            if run.state not in _ENDED:
-                async with asyncio.timeout(timeout):
-                    await end
+            if not self._engine.holds(self.id):
                 run = await self._runs.get(self.id)
+                if run.state in _ENDED:
+                    return self._result_of(run)
+            async with asyncio.timeout(timeout):
+                return self._result_of(await end)
         finally:
             self._engine.forget_end(self.id, end)
-        return self._result_of(run)
 
     async def cancel(self) -> None:
         """Ask for the run to be cancelled; its clean-up runs first. Raises `StateConflict` when it has ended."""
@@ -58,23 +59,23 @@ class RunHandle(Generic[R]):
         """Return what happened in the run so far."""
         return await self._runs.timeline(self.id)
 
-    def _result_of(self, run: Run) -> R:
-        error = run.error or ErrorRecord("Unknown", "no reason was recorded")
-        hint = f"See `podium runs show {run.id}`."
-        match run.state:
+    def _result_of(self, end: Run | RunMoved) -> R:
+        error = end.error or ErrorRecord("Unknown", "no reason was recorded")
+        hint = f"See `podium runs show {self.id}`."
+        match end.state:
             case RunState.COMPLETED:
-                result: R = self._workflow.codec.decode(run.output or b"null")
+                result: R = self._workflow.codec.decode(end.output or b"null")
                 return result
             case RunState.FAILED:
-                raise RunFailed(f"run {run.id!r} failed: {error.type}: {error.message} {hint}", error)
+                raise RunFailed(f"run {self.id!r} failed: {error.type}: {error.message} {hint}", error)
             case RunState.CANCELLED:
-                raise RunCancelled(f"run {run.id!r} was cancelled. {hint}")
+                raise RunCancelled(f"run {self.id!r} was cancelled. {hint}")
             case RunState.BLOCKED:
-                raise RunBlocked(f"run {run.id!r} is blocked: {error.message} {hint}")
+                raise RunBlocked(f"run {self.id!r} is blocked: {error.message} {hint}")
             case RunState.PENDING | RunState.RUNNING | RunState.WAITING | RunState.PAUSED:
-                raise RunBlocked(f"run {run.id!r} moved to {run.state} while its result was read. {hint}")
+                raise RunBlocked(f"run {self.id!r} moved to {end.state} while its result was read. {hint}")
             case _:
-                assert_never(run.state)
+                assert_never(end.state)
 
 
 _ENDED = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED, RunState.BLOCKED})

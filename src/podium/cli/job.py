@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from podium.cli.exits import Exit
+from podium.cli.exits import Exit, Interrupted
 from podium.cli.options import database_hint, program
-from podium.cli.output import console, plain, print_json, shown_seconds
+from podium.cli.output import ReaderGone, console, plain, print_json, shown_seconds
 from podium.cli.progress import JobDisplay
 from podium.domain.states import RunState
 
@@ -38,8 +38,12 @@ async def run_job(
     settings: Settings,
     *,
     as_json: bool,
+    farewell: str,
 ) -> Exit:
-    """Run the job and return the exit code: not all well when a line is broken, or a run neither completed nor waits."""
+    """Run the job and return the exit code: not all well when a line is broken, or a run neither completed nor waits.
+
+    Raises `Interrupted` with `farewell` as its message when nobody reads any more what the job has to say.
+    """
     from podium.app.job import begin_job, total_up
     from podium.app.job_lines import read_job_lines
     from podium.app.podium import Podium
@@ -52,7 +56,10 @@ async def run_job(
         with display.shown():
             start = await begin_job(app, loaded.chosen, lines, display.count)
             display.expect(start.runs, [*start.ended, *start.waiting])
-            _print_start(out, start)
+            try:
+                _print_start(out, start)
+            except ReaderGone:
+                raise Interrupted(farewell) from None
             await app.idle()
         totals = await total_up(app, start.runs)
     if as_json:

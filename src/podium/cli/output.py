@@ -15,7 +15,7 @@ from rich.console import Console
 
 from podium.domain.money import Money
 
-_PIPE_WIDTH = 180
+_PIPE_WIDTH = 400
 _NOT_SHOWN = re.compile(r"[^ -~\n]")
 
 

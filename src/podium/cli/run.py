@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,7 @@ from podium.domain.states import RunState
 if TYPE_CHECKING:
     from podium.app.workflow_file import WorkflowFile
     from podium.domain.runs import Run
+    from podium.flow.workflows import Workflow
     from podium.settings import Settings
 
 HELP = (
@@ -83,12 +85,11 @@ def run(
     if each is not None:
         _check_readable(each)
         _start_over(database, wanted=fresh, as_json=as_json)
-        code = wait_for(
-            lambda: run_job(loaded, each, id_field, database, settings, as_json=as_json), farewell
-        )
+        job = partial(run_job, loaded, each, id_field, database, settings, as_json=as_json, farewell=farewell)
+        code = wait_for(job, farewell)
     else:
         name = new_run_id() if run_id is None else checked_run_id(run_id)
-        encoded = loaded.chosen.parse_input(_input(given))
+        encoded = loaded.chosen.parse_input(_input(given, loaded.chosen))
         _start_over(database, wanted=fresh, as_json=as_json)
         ended = wait_for(
             lambda: _run_once(loaded, encoded, name, database, settings),
@@ -114,8 +115,13 @@ def _check_readable(path: Path) -> None:
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _input(given: str | None) -> bytes:
+def _input(given: str | None, workflow: Workflow[Any, Any]) -> bytes:
     if given is None:
+        if workflow.signature.required:
+            names = ", ".join(workflow.signature.names)
+            raise InvalidInput(
+                f"workflow {workflow.name!r} takes an input ({names}): give it with --input, or many with --each."
+            )
         return b"{}"
     if not given.startswith("@"):
         return given.encode("utf-8", "surrogateescape")

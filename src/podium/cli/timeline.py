@@ -13,6 +13,7 @@ from podium.app.timeline import Timeline, TimelineAttempt, TimelineOperation
 from podium.cli.output import harmless, plain, shown_seconds, shown_time
 from podium.domain.money import Money
 
+_ERROR = 300
 _STYLES = {"done": "green", "error": "red", "open": "yellow"}
 
 
@@ -91,7 +92,7 @@ def _add_attempt(table: Table, attempt: TimelineAttempt) -> None:
         f"{call.usage.input_tokens}+{call.usage.output_tokens}" if call is not None else "",
         str(call.cost) if call is not None else "",
         _confidence(call.confidence if call is not None else None),
-        Text(plain(message, 100)),
+        Text(plain(message, _ERROR)),
     )
 
 
@@ -115,7 +116,7 @@ def _print_full(out: Console, operation: TimelineOperation) -> None:
 
 def _summary(operation: TimelineOperation, answer: dict[str, Any]) -> str:
     if operation.error is not None:
-        return plain(f"{operation.error.type}: {operation.error.message}", 100)
+        return plain(f"{operation.error.type}: {operation.error.message}", _ERROR)
     if operation.state != "done":
         return ""
     value = answer.get("value") if answer else operation.value

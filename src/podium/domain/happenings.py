@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class RunMoved:
     """A run changed its state. `waiting_on` says in words what it waits for, `wake_at` when its next timer is due.
 
-    Times are seconds since the epoch.
+    `output` is the UTF-8 JSON of what a completed run returned. Times are seconds since the epoch.
     """
 
     run: RunId
@@ -28,6 +28,7 @@ class RunMoved:
     waiting_on: str | None = None
     error: ErrorRecord | None = None
     wake_at: float | None = None
+    output: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

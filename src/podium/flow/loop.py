@@ -8,7 +8,6 @@ import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextvars import Context, copy_context
-from functools import partial
 from typing import Any, NoReturn, Protocol
 
 from podium.domain.errors import Terminal
@@ -17,6 +16,10 @@ from podium.ports.run import CurrentRun
 
 _CLOSINGS = 100
 """How often code that swallows its own end is told again before it is left to itself."""
+
+
+class Dropped(BaseException):
+    """Raised in workflow code that leaves memory or is left behind. Nothing was cancelled; it has no say any more."""
 
 
 class OutsideWork(Terminal):
@@ -91,7 +94,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
                     continue
 
     def drop(self) -> None:
-        """End every task where it stands, as Python ends a coroutine that nobody waits for: by `GeneratorExit`.
+        """End every task where it stands, by raising `Dropped` in it until it has ended.
 
         Done here and now, because later the garbage collector would do it in the middle of another run.
         """
@@ -102,9 +105,9 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
                 task, its_context = self._tasks.popitem()
                 coro = task.get_coro()
                 if not task.done() and coro is not None:
-                    _end(partial(its_context.run, coro.throw))
+                    _end(coro.throw, its_context)
             while self._unfinished_generators:
-                _end(partial(context.run, self._unfinished_generators.pop().aclose().throw))
+                _end(self._unfinished_generators.pop().aclose().throw, context)
         self._ready.clear()
 
     @contextlib.contextmanager
@@ -213,10 +216,10 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     run_forever = run_until_complete = stop = close = _refuse
 
 
-def _end(throw: Callable[[BaseException], object]) -> None:
+def _end(throw: Callable[[BaseException], object], context: Context) -> None:
     for _ in range(_CLOSINGS):
         try:
-            throw(GeneratorExit())
+            context.run(throw, Dropped())
         except KeyboardInterrupt:
             raise
         except BaseException:  # noqa: BLE001 - it has ended, whatever it says at last

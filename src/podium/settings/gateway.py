@@ -13,8 +13,8 @@ class GatewaySettings:
     own candidates. `timeout`: the deadline of a whole call with its retries, re-asks and fallbacks.
     `retries`: repeats after transient failures, over all candidates of a call. `reasks`: times that a model
     is shown its latest mistake and asked again. `retry_base`, `retry_cap`: bounds of the backoff between retries.
-    `connect`, `first_token`, `stall`: deadlines inside one request. `max_reply_bytes`: longest reply that is
-    looked into.
+    `connect`, `first_token`, `stall`: deadlines inside one request. `max_tokens`: output of one request, doubled
+    once when it is too short. `max_reply_bytes`: longest reply that is looked into.
     """
 
     models: tuple[str, ...] = ("local:smollm2",)

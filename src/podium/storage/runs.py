@@ -31,13 +31,15 @@ class Totals:
     spending: Spending
 
 
+# Built once: building the statement costs more than running it.
+_GET = run_query().where(runs.c.id == bindparam("wanted"))
+
+
 def get_run(conn: Connection, run: RunId, *, tenant: str | None = None) -> Run | None:
     """Return the run with this id, of this tenant when one is given, or None."""
-    query = run_query().where(runs.c.id == storable(run))
-    if tenant is not None:
-        query = query.where(runs.c.tenant == tenant)
-    row = conn.execute(query).first()
-    return None if row is None else run_of(row)
+    row = conn.execute(_GET, {"wanted": storable(run)}).first()
+    found = None if row is None else run_of(row)
+    return found if found is None or tenant in (None, found.tenant) else None
 
 
 def list_runs(

@@ -236,7 +236,7 @@ class ActiveRun:
 
         def done() -> None:
             self._host.tell(
-                RunMoved(run.id, run.workflow, state, moved_at, spending, waiting_on, error, wake_at)
+                RunMoved(run.id, run.workflow, state, moved_at, spending, waiting_on, error, wake_at, output)
             )
             if then is not None:
                 then()

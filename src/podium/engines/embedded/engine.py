@@ -17,7 +17,7 @@ from podium.engines.embedded.active_run import ActiveRun
 from podium.engines.embedded.alarm import Alarm
 from podium.engines.embedded.attempts import end_of_all
 from podium.engines.embedded.host import Host
-from podium.engines.embedded.spawning import end_of_run
+from podium.engines.embedded.spawning import end_of_run, last_move
 from podium.engines.embedded.waiters import Waiter, Waiters
 from podium.ports.journal import Journal, LoadedRun, MoveRun, TakeDelivery
 
@@ -151,6 +151,10 @@ class EmbeddedEngine:
         """Return a future for the run's next move to a final state or to `blocked`."""
         return self._waiters.wait(run, _ENDS)
 
+    def holds(self, run: RunId) -> bool:
+        """Return whether this engine has the run in memory, or will, so that its end is yet to come."""
+        return run in self._active or run in self._queue or run in self._loading
+
     def forget_end(self, run: RunId, end: Waiter) -> None:
         """Give back a future from `end_of` that is no longer needed."""
         self._waiters.forget(run, end)
@@ -227,7 +231,8 @@ class EmbeddedEngine:
         run = loaded.run
         if run.state in TERMINAL_RUN_STATES:
             self._journal.commit([TakeDelivery(delivery.id) for delivery in self._mail.pop(run.id, ())])
-            self._waiters.moved(run.id, run.state)
+            # Whoever waits for it read an older row.
+            self._waiters.moved(last_move(run))
         elif run.state in _WITHOUT_CODE and self._is_cancelled(run.id):
             self._cancel_without_code(run)
         elif not self._is_ours(run):
@@ -356,7 +361,7 @@ class EmbeddedEngine:
         except Exception:  # noqa: BLE001 - a faulty listener is no reason to stop a run
             _log.exception("a listener failed on %s; the run goes on", type(happening).__name__)
         if isinstance(happening, RunMoved):
-            self._waiters.moved(happening.run, happening.state)
+            self._waiters.moved(happening)
 
     @property
     def _stopped(self) -> bool:

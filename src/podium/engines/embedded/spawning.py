@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from podium.domain.happenings import RunMoved
 from podium.domain.ids import child_run_id, digest, review_id
 from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.reviews import Review
@@ -73,6 +74,14 @@ def end_of_run(run: Run, output: bytes | None, error: ErrorRecord | None, at: fl
         since=run.created_at,
     )
     return closed, Deliver(told)
+
+
+def last_move(run: Run) -> RunMoved:
+    """Return the move that brought a stored run to where it stands."""
+    at = run.finished_at or run.created_at
+    return RunMoved(
+        run.id, run.workflow, run.state, at, run.spending, run.waiting_on, run.error, run.wake_at, run.output
+    )
 
 
 def new_seed() -> int:

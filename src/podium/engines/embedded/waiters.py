@@ -7,11 +7,12 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from podium.domain.happenings import RunMoved
     from podium.domain.ids import RunId
     from podium.domain.states import RunState
 
-Waiter = asyncio.Future["RunState"]
-"""Gives the state that a run has moved to."""
+Waiter = asyncio.Future["RunMoved"]
+"""Gives the move that was waited for."""
 
 
 class Waiters:
@@ -37,15 +38,15 @@ class Waiters:
             waiter.exception()
         self._keep(run, [waiting for waiting in self._waiting.get(run, ()) if waiting[1] is not waiter])
 
-    def moved(self, run: RunId, state: RunState) -> None:
+    def moved(self, move: RunMoved) -> None:
         """Tell those who wait for this."""
         kept = []
-        for states, waiter in self._waiting.get(run, ()):
-            if state not in states:
+        for states, waiter in self._waiting.get(move.run, ()):
+            if move.state not in states:
                 kept.append((states, waiter))
             elif not waiter.done():
-                waiter.set_result(state)
-        self._keep(run, kept)
+                waiter.set_result(move)
+        self._keep(move.run, kept)
 
     def fail(self, error: Exception) -> None:
         """Raise `error` to all who wait, or will."""

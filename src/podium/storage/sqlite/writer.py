@@ -129,6 +129,8 @@ class Writer:
                 batch = [first]
                 if self._failure is not None or not self._write_batch(batch):
                     self._reject(batch)
+                # While this thread waits, it must not keep alive what was written.
+                del batch, first
         with contextlib.suppress(sqlite3.Error):
             self._conn.close()
 

@@ -1,0 +1,130 @@
+"""On a terminal a job is shown live; everywhere else it writes plain lines."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import re
+import signal
+import subprocess
+
+import pytest
+
+from tests.cli.support import Shell, job_arguments, model, ticket, until
+from tests.wire import Received, Reply, Said, WireServer
+
+COLOUR = re.compile(rb"\x1b\[[\d;]*\b(3[0-7]|38|4[0-7]|48|9[0-7])[\d;]*m")
+
+
+def on_terminal(shell: Shell, *arguments: object) -> tuple[subprocess.Popen[bytes], int]:
+    """Start `podium` on a terminal of its own; returns the process and the terminal's other end."""
+    ours, theirs = pty.openpty()
+    process = shell.start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    return process, ours
+
+
+def everything_from(terminal: int) -> bytes:
+    """What is written to a terminal until it is closed."""
+    seen = b""
+    while True:
+        try:
+            more = os.read(terminal, 65536)
+        except OSError:
+            break
+        if not more:
+            break
+        seen += more
+    os.close(terminal)
+    return seen
+
+
+async def shown(shell: Shell, *arguments: object) -> tuple[int, bytes]:
+    """Run `podium` on a terminal to its end; returns its exit code and what it wrote."""
+    process, terminal = on_terminal(shell, *arguments)
+    seen = await asyncio.to_thread(everything_from, terminal)
+    return await asyncio.to_thread(process.wait, 60), seen
+
+
+def slowly(request: Received) -> Reply:
+    """The desk's model, slow enough to be watched."""
+    said = model(request)
+    assert isinstance(said, Said)
+    return Said(said.pieces, said.logprobs, cost=said.cost, delay=0.15)
+
+
+@pytest.fixture
+def terminal(shell: Shell) -> Shell:
+    """A folder, and a terminal of 120 columns."""
+    shell.variables |= {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+    return shell
+
+
+async def test_on_a_terminal_the_job_is_shown_live_and_in_colour(terminal: Shell, server: WireServer):
+    server.always(slowly)
+    evil = {"id": "t-9", "text": "(sure) \x1b[2J\x1b]0;owned\x07 [/b] \u202e"}
+    file = terminal.write("t.jsonl", *map(ticket, range(4)), evil, "{oops\n")
+    code, seen = await shown(terminal, *job_arguments(file, server))
+    assert code == 1
+    assert b"Traceback" not in seen
+    assert COLOUR.search(seen)
+    assert re.search(rb"\d of 5 done, \d at work, \d to come", seen)
+    assert seen.count(b"\x1b[?25l") == seen.count(b"\x1b[?25h") == 1
+    assert b"\x1b[2J" not in seen
+    assert b"\x1b]0;" not in seen
+    assert b"5 completed" in seen
+    last = seen.rpartition(b"\x1b[?25h")[2]
+    assert b"Next:" in last
+
+
+async def test_no_color_is_honoured(terminal: Shell, server: WireServer):
+    terminal.variables["NO_COLOR"] = "1"
+    code, seen = await shown(
+        terminal, *job_arguments(terminal.write("t.jsonl", ticket(1), "{oops\n"), server)
+    )
+    assert code == 1
+    assert b"1 completed" in seen
+    assert not COLOUR.search(seen)
+
+
+async def test_a_terminal_that_can_do_nothing_gets_lines(terminal: Shell, server: WireServer):
+    terminal.variables["TERM"] = "dumb"
+    code, seen = await shown(terminal, *job_arguments(terminal.write("t.jsonl", ticket(1)), server))
+    assert code == 0
+    assert b"\x1b" not in seen
+    assert b"1 completed" in seen
+
+
+async def test_a_file_gets_plain_lines_whatever_the_environment_pretends(shell: Shell, server: WireServer):
+    shell.variables |= {
+        "FORCE_COLOR": "1",
+        "CLICOLOR_FORCE": "1",
+        "TTY_COMPATIBLE": "1",
+        "TERM": "xterm-256color",
+    }
+    told = await shell.job(*job_arguments(shell.write("t.jsonl", ticket(1), "{oops\n"), server))
+    assert "\x1b" not in told.out
+    assert "1 completed" in told.out
+
+
+async def test_ctrl_c_on_a_terminal_leaves_it_usable(terminal: Shell, server: WireServer):
+    server.always(slowly)
+    file = terminal.write("t.jsonl", *map(ticket, range(40)))
+    process, ours = on_terminal(terminal, *job_arguments(file, server))
+    reading = asyncio.create_task(asyncio.to_thread(everything_from, ours))
+    await asyncio.to_thread(until, lambda: len(server.requests) > 2)
+    os.kill(process.pid, signal.SIGINT)
+    seen = await reading
+    assert await asyncio.to_thread(process.wait, 5) == 130
+    assert b"Traceback" not in seen
+    assert seen.rstrip().endswith(b"goes on from here.")
+    assert seen.rfind(b"\x1b[?25h") > seen.rfind(b"\x1b[?25l")
+
+
+async def test_reading_commands_are_coloured_on_a_terminal_only(terminal: Shell, server: WireServer):
+    assert (await terminal.job(*job_arguments(terminal.write("t.jsonl", ticket(1)), server))).code == 0
+    code, seen = await shown(terminal, "runs", "show", "t-1")
+    assert code == 0
+    assert COLOUR.search(seen)
+    assert COLOUR.search((await shown(terminal, "runs", "list"))[1])
