@@ -206,6 +206,7 @@ def test_different_reviews_can_be_decided_at_the_same_time(post: Shell):
         ended(each) for each in [post.start("reviews", "decide", review, "approve") for review in reviews]
     ]
     assert [each.code for each in told] == [0, 0, 0]
+    print(told)
     assert post.states() == dict.fromkeys(["letter-0", "letter-1", "letter-2"], "completed")
     assert sorted(posted(post)) == ["Dear Person 0", "Dear Person 1", "Dear Person 2"]
 

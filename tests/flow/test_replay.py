@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -11,14 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podium import gather, step
+from podium.domain.operations import OperationKind
 from podium.domain.journal import Entry, EntryType
 from podium.flow.execution import CodeChanged, Completed, Stopped
+from tests.support.processes import ROOT
 from tests.support.programs import a_program
-from tests.support.replay import Driver, Life, ended, replayed
+from tests.support.replay import RUN, Driver, Life, ended, replayed
 
 SEEDS = st.integers(0, 2**62)
 LEAVES = st.sampled_from([2, 4, 8, 12, 16, 20, 24])
-thorough = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+thorough = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @thorough
@@ -63,10 +68,8 @@ def test_other_arguments_are_found_wherever_they_stand(seed, leaves):
 
 def a_foreign_entry(journal: list[Entry], at: int) -> Entry:
     when = journal[at - 1].at if at else 0.0
-    from podium.domain.operations import OperationKind
-
     return Entry(
-        Life.__name__,  # type: ignore[arg-type]
+        RUN,
         at + 1,
         EntryType.DONE,
         OperationKind.STEP,
@@ -134,3 +137,37 @@ def test_the_children_of_a_task_group_are_cancelled_in_the_same_order_every_time
         orders.add(tuple(life.log))
         del ballast
     assert len(orders) == 1
+
+
+SAME_EVERYWHERE = """
+import hashlib, logging
+from random import Random
+from tests.support.processes import ROOT
+from tests.support.programs import a_program
+from tests.support.replay import RUN, Driver, Life
+
+logging.disable()
+digest = hashlib.sha256()
+for seed in range(120):
+    life = Life(a_program(seed, 12), seed)
+    for entry in Driver(Random(seed), cancel=0.05).journal(life):
+        digest.update(repr(entry).encode())
+    digest.update(repr(life.seen()).encode())
+print(digest.hexdigest())
+"""
+
+
+def test_another_process_with_other_hashes_comes_to_the_same():
+    told = set()
+    for hash_seed in ("0", "1", "4711"):
+        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+        process = subprocess.run(
+            [sys.executable, "-c", SAME_EVERYWHERE],
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        told.add(process.stdout)
+    assert len(told) == 1

@@ -260,4 +260,4 @@ def _is_dataclass(value: Any) -> bool:
 
 
 def _type_name(annotation: Any) -> str:
-    return getattr(annotation, "__qualname__", None) or str(annotation)
+    return annotation.__qualname__ if isinstance(annotation, type) else str(annotation)

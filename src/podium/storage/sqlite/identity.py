@@ -12,11 +12,14 @@ from podium.domain.errors import StorageUnavailable
 APPLICATION_ID: Final = 0x506F6469
 """Marks a file as Podium's, in the field of SQLite's header that is meant for it ("Podi")."""
 
-_MAGIC: Final = b"SQLite format 3\0"
-
 
 def check_path(path: Path, *, create: bool) -> None:
-    """Raise `StorageUnavailable` unless `path` can be a database: an SQLite file, or none yet if it may be created."""
+    """Raise `StorageUnavailable` unless `path` can be a database: a file, or none yet if it may be created.
+
+    What is in the file is for SQLite alone to see: were we to open it ourselves, closing it again would drop the
+    locks of every connection that this process has to it, and another process could take away the log that they
+    write to.
+    """
     if path.is_dir():
         raise _refuse(path, "it is a directory", f"Name a file in it, such as {path / 'podium.db'}.")
     if not path.parent.is_dir():
@@ -33,7 +36,6 @@ def check_path(path: Path, *, create: bool) -> None:
         raise _refuse(path, "it is not a regular file", "Choose another path.")
     if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
         raise _refuse(path, "this user may not write it", "Allow that for the file and its folder.")
-    _check_header(path)
 
 
 def is_empty(path: Path, raw: sqlite3.Connection) -> bool:
@@ -70,19 +72,6 @@ def older_revision(path: Path, revision: str | None) -> StorageUnavailable:
         f"an older Podium works on it (its tables have revision {revision})",
         "End that process; the next one to open the file brings it up to date.",
     )
-
-
-def _check_header(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            magic = file.read(len(_MAGIC))
-    except OSError as error:
-        raise _refuse(path, error.strerror or str(error), "Check the file and its disk.") from error
-    # SQLite itself makes a file of no bytes before it first writes to it.
-    if magic and magic != _MAGIC:
-        raise _refuse(
-            path, "it is not an SQLite database", "Choose another file; this one was left as it is."
-        )
 
 
 def _refuse(path: Path, why: str, remedy: str) -> StorageUnavailable:
