@@ -8,7 +8,7 @@ import pytest
 
 from podium import InvalidDefinition, RunBlocked, RunState, StepFailed, step, workflow
 from podium.domain.journal import EntryType
-from tests.support.apps import app_on
+from tests.support.apps import app_on, some
 from tests.support.processes import run, world, written
 
 DIES_WHILE_IT_SENDS = """
@@ -50,13 +50,13 @@ async def test_a_crash_between_start_and_outcome_blocks_the_run_and_never_execut
             handle = await app.start(letter, run_id="r")
             with pytest.raises(RunBlocked, match="nobody knows whether it took effect"):
                 await handle.result()
-            assert (await app.runs.get("r")).error.type == "OutcomeUnknown"
+            assert some((await app.runs.get("r")).error).type == "OutcomeUnknown"
             assert not app.in_memory
     assert world(database) == ["sent"]
 
 
 async def test_that_it_begins_is_on_disk_before_it_begins(database):
-    on_disk = []
+    on_disk: list[EntryType] = []
 
     @step(at_most_once=True)
     async def send() -> str:
@@ -109,7 +109,7 @@ async def test_code_that_no_longer_asks_for_a_step_that_had_begun_is_changed_cod
 
     async with app_on(database, renamed) as app:
         handle = await app.start(renamed, run_id="r")
-        with pytest.raises(RunBlocked, match="'0:send#1' .* the code now asks for '0:post#1'"):
+        with pytest.raises(RunBlocked, match=r"'0:send#1' .* the code now asks for '0:post#1'"):
             await handle.result()
     assert not sent_again
 

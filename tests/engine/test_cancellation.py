@@ -20,7 +20,7 @@ from podium import (
     step,
     workflow,
 )
-from tests.support.apps import app_on, outcomes
+from tests.support.apps import app_on, outcomes, until
 
 
 class Desk:
@@ -106,8 +106,7 @@ async def test_cancelling_again_does_not_cut_the_clean_up_short(database, desk):
         await handle.cancel()
         await desk.cleaning.wait()
         await handle.cancel()
-        while await app._engine._journal.deliveries(0, 10):
-            await asyncio.sleep(0.005)
+        await until(app.inbox_is_empty)
         desk.may_clean.set()
         with pytest.raises(RunCancelled):
             await handle.result()
@@ -145,7 +144,7 @@ async def test_a_cancellation_that_comes_too_late_changes_nothing(database):
         await app.idle()
         for i in range(20):
             assert (await app.runs.get(f"r{i}")).state in (RunState.COMPLETED, RunState.CANCELLED)
-        assert not await app._engine._journal.deliveries(0, 100)
+        assert await app.inbox_is_empty()
 
 
 async def test_a_run_parked_on_a_person_is_cancelled_and_its_review_closes(database):
@@ -232,7 +231,7 @@ async def test_a_blocked_run_is_cancelled_without_its_code(database):
         with pytest.raises(RunCancelled):
             await handle.result()
         await app.idle()
-        assert not await app._engine._journal.deliveries(0, 100)
+        assert await app.inbox_is_empty()
 
 
 async def test_a_run_is_cancelled_from_another_process_while_nobody_works_on_it(database, desk):

@@ -16,10 +16,12 @@ from podium import (
     step,
     workflow,
 )
-from podium.domain.ids import child_run_id
-from tests.support.apps import app_on, outcomes, patiently
+from podium.domain.ids import RunId, child_run_id
+from podium.domain.runs import Parent
+from tests.support.apps import app_on, outcomes, patiently, until
 
-CHILD = child_run_id("parent", "0:child#1")
+PARENT = RunId("parent")
+CHILD = child_run_id(PARENT, "0:child#1")
 
 
 @workflow
@@ -35,11 +37,7 @@ async def test_a_childs_result_is_its_parents(database):
     async with app_on(database, parent, child) as app:
         assert await app.run(parent, run_id="parent") == 8
         stored = await app.runs.get(CHILD)
-        assert (stored.state, stored.parent.run, stored.parent.key) == (
-            RunState.COMPLETED,
-            "parent",
-            "0:child#1",
-        )
+        assert (stored.state, stored.parent) == (RunState.COMPLETED, Parent(PARENT, "0:child#1"))
         assert outcomes(await app.journal("parent")) == ["0:child#1=done"]
 
 
@@ -82,9 +80,8 @@ async def test_one_place_in_memory_is_enough_for_a_family(database):
     async def parent() -> int:
         return sum(await gather(*[child(i) for i in range(4)]))
 
-    async with app_on(database, parent, child, grandchild, max_active_runs=1) as app:
-        async with patiently():
-            assert await app.run(parent) == 3 * (0 + 1 + 2 + 3)
+    async with app_on(database, parent, child, grandchild, max_active_runs=1) as app, patiently():
+        assert await app.run(parent) == 3 * (0 + 1 + 2 + 3)
 
 
 async def test_a_childs_failure_is_raised_in_its_parent(database):
@@ -175,7 +172,7 @@ async def test_a_child_left_behind_when_its_parent_ends_is_cancelled(database):
 
     async with app_on(database, parent, child) as app:
         await app.run(parent, run_id="parent")
-        await app.story.state(child_run_id("parent", "0.1:child#1"), RunState.CANCELLED)
+        await app.story.state(child_run_id(PARENT, "0.1:child#1"), RunState.CANCELLED)
 
 
 async def test_a_child_that_somebody_cancels_is_an_error_in_its_parent(database):
@@ -255,9 +252,8 @@ async def test_a_family_goes_on_after_a_restart(database):
 
     async with app_on(database, parent, child) as app:
         await app.start(parent, run_id="parent")
-        await app.story.state(child_run_id("parent", "0.1:child#1"), RunState.COMPLETED)
-        while 2 not in executed:
-            await asyncio.sleep(0.001)
+        await app.story.state(child_run_id(PARENT, "0.1:child#1"), RunState.COMPLETED)
+        await until(lambda: 2 in executed)
     gate.set()
     async with app_on(database, parent, child) as app:
         assert await (await app.get("parent")).result() == [1, 2]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.apps import some
 from tests.support.processes import run, running, world, written
 
 RUNS = 200
@@ -78,7 +79,7 @@ def test_whatever_the_moment_of_the_kill_completed_steps_are_not_repeated_and_no
     for _ in range(KILLS):
         with running(program, database) as process:
             # One character for each thing that is on disk: so many, and then at whatever it is just doing.
-            process.stdout.read(dice.randrange(2 * AVERAGE_LIFE))
+            some(process.stdout).read(dice.randrange(2 * AVERAGE_LIFE))
             time.sleep(dice.uniform(0, 0.003))
             process.kill()
         unfinished.append(check_the_journal(database, ended=False))
@@ -207,9 +208,9 @@ asyncio.run(main())
 @pytest.mark.parametrize("after", [1, 40, 400])
 def test_a_start_that_was_acknowledged_survives_the_kill(tmp_path, database, after):
     with running(written(tmp_path, ACKNOWLEDGED), database) as process:
-        acknowledged = [process.stdout.readline().strip() for _ in range(after)]
+        acknowledged = [some(process.stdout).readline().strip() for _ in range(after)]
         process.kill()
-        acknowledged += process.stdout.read().split()
+        acknowledged += some(process.stdout).read().split()
     with sqlite3.connect(database) as connection:
         stored = {run_id for (run_id,) in connection.execute("SELECT id FROM runs")}
     connection.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pydantic
 import pytest
 
@@ -28,7 +30,7 @@ SUSPECT = Quality().worsened(Verdict.SUSPECT, "it contradicts itself")
 DEGRADED = Quality().worsened(Verdict.DEGRADED, "repaired")
 
 
-def an_answer(value="hello", confidence: float | None = 0.9, quality: Quality | None = None) -> Answer:
+def an_answer(value="hello", confidence: float | None = 0.9, quality: Quality | None = None) -> Answer[Any]:
     return Answer(value, confidence, quality or Quality(), "scripted:m", Money(), Usage(), "reply@12345678")
 
 
@@ -66,7 +68,7 @@ async def test_thresholds_that_contradict_each_other_are_refused(database, limit
             await app.run(gated)
 
 
-def gated_workflow(answer: Answer):
+def gated_workflow(answer: Answer[Any]):
     @workflow
     async def gated() -> str:
         checked = await gate(answer, accept=0.8, review=0.5, escalate=0.2, queue="support", priority=1)
@@ -110,7 +112,7 @@ async def test_an_answer_below_all_thresholds_is_rejected(database):
     gated = gated_workflow(an_answer(confidence=0.1))
     async with app_on(database, gated) as app:
         with pytest.raises(
-            RunFailed, match="Rejected: the gate refused the answer of reply@12345678: confidence 0.10"
+            RunFailed, match=r"Rejected: the gate refused the answer of reply@12345678: confidence 0\.10"
         ):
             await app.run(gated)
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from podium import RunFailed, RunState, StepFailed, gather, sleep, step, workflow
-from tests.support.apps import app_on, outcomes
+from podium.domain.happenings import EntryMade, Happening
+from podium.flow.steps import Step
+from tests.support.apps import app_on, outcomes, until
+
+Do = Step[[str], str]
 
 
 class Work:
@@ -22,9 +27,7 @@ class Work:
         return self.gates.setdefault(name, asyncio.Event())
 
     async def until_started(self, count: int) -> None:
-        async with asyncio.timeout(10):
-            while sum(line.startswith("began") for line in self.log) < count:
-                await asyncio.sleep(0.001)
+        await until(lambda: sum(line.startswith("began") for line in self.log) >= count)
 
     async def do(self, name: str) -> str:
         self.log.append(f"began {name}")
@@ -36,13 +39,17 @@ class Work:
         return name
 
 
+def is_outcome(happening: Happening, value: str) -> bool:
+    return isinstance(happening, EntryMade) and happening.entry.payload == f'"{value}"'.encode()
+
+
 @pytest.fixture
 def work() -> Work:
     return Work()
 
 
 async def test_results_come_in_the_order_given_whatever_ends_first(database, work):
-    do = step(name="do")(work.do)
+    do: Do = step(name="do")(work.do)
 
     @workflow
     async def three() -> list[str]:
@@ -53,9 +60,7 @@ async def test_results_come_in_the_order_given_whatever_ends_first(database, wor
         await work.until_started(3)
         for name in ("c", "a", "b"):
             work.gate(name).set()
-            await app.story.tells(
-                lambda h, n=name: f'"{n}"'.encode() in getattr(getattr(h, "entry", None), "payload", b"")
-            )
+            await app.story.tells(partial(is_outcome, value=name))
         assert await handle.result() == ["a", "b", "c"]
         assert outcomes(await app.journal("r")) == ["0.3:do#1=done", "0.1:do#1=done", "0.2:do#1=done"]
 
@@ -70,7 +75,7 @@ async def test_nothing_to_gather_is_an_empty_result(database):
 
 
 async def test_one_failure_cancels_the_others_last_started_first_and_awaits_their_clean_up(database, work):
-    do = step(name="do")(work.do)
+    do: Do = step(name="do")(work.do)
     cleaned = []
 
     @step
@@ -140,7 +145,7 @@ async def test_gathers_can_be_nested(database):
 
 
 async def test_a_task_group_cancels_its_other_tasks_and_reports_the_failure(database, work):
-    do = step(name="do")(work.do)
+    do: Do = step(name="do")(work.do)
 
     @step
     async def fail() -> None:
@@ -179,7 +184,7 @@ async def test_a_failure_in_a_task_group_that_nobody_catches_fails_the_run_with_
 
 
 async def test_a_step_may_be_given_up_by_asyncios_timeout(database, work):
-    do = step(name="do")(work.do)
+    do: Do = step(name="do")(work.do)
 
     @workflow
     async def impatient() -> str:
@@ -196,7 +201,7 @@ async def test_a_step_may_be_given_up_by_asyncios_timeout(database, work):
 
 
 async def test_a_race_is_won_by_the_first_and_the_loser_is_given_up(database, work):
-    do = step(name="do")(work.do)
+    do: Do = step(name="do")(work.do)
 
     @workflow
     async def race() -> str:
@@ -260,5 +265,5 @@ async def test_as_completed_takes_tasks_and_refuses_coroutines_because_their_ord
 
     async with app_on(database, with_tasks, with_coroutines) as app:
         assert await app.run(with_tasks) == 3
-        with pytest.raises(RunFailed, match="Unordered: .* Give it tasks"):
+        with pytest.raises(RunFailed, match=r"Unordered: .* Give it tasks"):
             await app.run(with_coroutines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from podium import DecisionVerdict, RunState, StorageSettings, ask_human, gather, sleep, step, workflow
-from tests.support.apps import app_on, patiently
+from tests.support.apps import all_are, app_on, until
 
 
 async def test_no_more_runs_are_in_memory_than_allowed_and_the_others_follow_in_order(database):
@@ -25,8 +25,7 @@ async def test_no_more_runs_are_in_memory_than_allowed_and_the_others_follow_in_
     app = app_on(database, one, max_active_runs=3)
     async with app:
         handles = [await app.start(one, i) for i in range(12)]
-        while len(began) < 3:
-            await asyncio.sleep(0.001)
+        await until(lambda: len(began) == 3)
         assert app.in_memory == {handle.id for handle in handles[:3]}
         assert [await handle.status() for handle in handles[3:]] == [RunState.PENDING] * 9
         gate.set()
@@ -81,9 +80,7 @@ async def test_decisions_for_many_runs_bring_no_more_of_them_into_memory_than_al
             *[app.reviews.decide(r.id, DecisionVerdict.APPROVE, reviewer="ada") for r in reviews]
         )
         app.look()
-        async with patiently():
-            while (await app.runs.counts()).get(RunState.COMPLETED) != 60:
-                await asyncio.sleep(0.005)
+        await until(lambda: all_are(app, RunState.COMPLETED, 60))
     assert len(most) == 60
     assert max(most) <= 5
 
@@ -125,4 +122,4 @@ async def test_two_thousand_parked_runs_take_no_memory_and_all_go_on_when_decide
         results = await asyncio.gather(*[handle.result() for handle in handles])
         assert results == [f"{i} {i}" for i in range(2000)]
         assert not app.in_memory
-        assert not await app._engine._journal.deliveries(0, 10)
+        assert await app.inbox_is_empty()

@@ -22,7 +22,7 @@ from podium import (
 )
 from podium.app.database import open_database
 from podium.domain.reviews import ReviewKind
-from tests.support.apps import App, app_on, patiently
+from tests.support.apps import App, app_on, patiently, some, until
 from tests.support.processes import run, written
 
 APPROVE, EDIT, REJECT = DecisionVerdict.APPROVE, DecisionVerdict.EDIT, DecisionVerdict.REJECT
@@ -103,10 +103,10 @@ async def test_the_first_decision_stands(database):
             *[app.reviews.decide(review.id, REJECT, reviewer=f"person {i}") for i in range(10)]
         )
         assert sum(first for _, first in decisions) == 1
-        (standing,) = {stands.decision.reviewer for stands, _ in decisions}
+        (standing,) = {some(stands.decision).reviewer for stands, _ in decisions}
         assert await handle.result() == f"reject by {standing}: None"
         stands, first = await app.reviews.decide(review.id, APPROVE, reviewer="too late")
-        assert (stands.decision.reviewer, first) == (standing, False)
+        assert (some(stands.decision).reviewer, first) == (standing, False)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ async def test_an_edit_that_does_not_fit_is_refused_and_the_review_stays_open(da
 async def test_a_question_without_a_proposal_cannot_be_approved(database):
     @workflow
     async def asks() -> int:
-        return (await ask_human("How many?", output=int)).value
+        return some((await ask_human("How many?", output=int)).value)
 
     async with app_on(database, asks) as app:
         handle = await app.start(asks, run_id="r")
@@ -149,7 +149,8 @@ async def test_models_with_aliases_are_edited_by_the_names_that_are_shown(databa
 
     @workflow
     async def asks() -> str:
-        return (await ask_human("Right?", output=Address, proposal=Address(Strasse="Weg 1"))).value.street
+        human = await ask_human("Right?", output=Address, proposal=Address(Strasse="Weg 1"))
+        return some(human.value).street
 
     async with app_on(database, asks) as app:
         approved = await app.start(asks, run_id="approved")
@@ -212,9 +213,9 @@ async def test_a_decision_that_arrives_as_the_process_stops_is_not_lost(database
 
 
 async def test_going_on_after_a_restart_opens_no_second_review(database):
-    async def go_on() -> None: ...
+    @step
+    async def first() -> None: ...
 
-    first = step(name="first")(go_on)
     gate = asyncio.Event()
 
     @step
@@ -225,12 +226,12 @@ async def test_going_on_after_a_restart_opens_no_second_review(database):
     async def busy() -> str:
         await first()
         human, _ = await gather(ask_human("Yes?", proposal="yes"), second())
-        return human.value
+        return f"{human.value}"
 
     async with app_on(database, busy) as app:
         await app.start(busy, run_id="r")
-        while not (reviews := await app.reviews.list()):
-            await asyncio.sleep(0.005)
+        await until(app.reviews.list)
+        reviews = await app.reviews.list()
     gate.set()
     async with app_on(database, busy) as app:
         assert await parked(app, "r") == reviews

@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from podium import RunHandle, RunState, StorageUnavailable, sleep, step, workflow
+from podium import RunState, StorageUnavailable, sleep, step, workflow
 from tests.support.apps import App, app_on
 
 
@@ -70,7 +70,7 @@ async def test_everybody_who_waits_is_told_and_nothing_else_was_claimed(database
         assert not app.in_memory
         with pytest.raises(StorageUnavailable, match=message):
             await app.start(writer, 99)
-        late: RunHandle = await app.get("r0")
+        late = await app.get("r0")
         with pytest.raises(StorageUnavailable, match=message):
             await late.result()
         told = [h.entry for h in app.story.happenings if hasattr(h, "entry")]

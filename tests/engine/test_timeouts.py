@@ -17,7 +17,7 @@ from podium import (
     step,
     workflow,
 )
-from tests.support.apps import app_on, outcomes
+from tests.support.apps import app_on, outcomes, some
 
 
 async def test_a_run_that_works_too_long_fails_after_its_clean_up(database):
@@ -55,7 +55,7 @@ async def test_waiting_for_a_person_does_not_count(database):
         await work()
         answer = await ask_human("How long?")
         await work()
-        return answer.value
+        return some(answer.value)
 
     async with app_on(database, asks) as app:
         handle = await app.start(asks, run_id="r")

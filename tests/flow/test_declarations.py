@@ -59,7 +59,7 @@ def test_options_that_make_no_sense_are_refused(options):
 def test_a_workflow_must_be_async():
     with pytest.raises(InvalidDefinition, match="@workflow 'plain' must be an `async def`"):
 
-        @workflow
+        @workflow  # type: ignore[arg-type]
         def plain() -> None: ...
 
 
@@ -120,10 +120,10 @@ def test_types_may_be_named_before_they_are_defined():
 
 def test_a_type_that_cannot_be_found_is_named():
     @workflow
-    async def lost(thing: Nowhere) -> None: ...  # noqa: F821 - that it is nowhere is the point
+    async def lost(thing: Nowhere) -> None: ...  # type: ignore[name-defined] # noqa: F821 - that it is nowhere is the point
 
     with pytest.raises(
-        InvalidDefinition, match="workflow 'lost' is annotated with a type that cannot be found: .*Nowhere"
+        InvalidDefinition, match=r"workflow 'lost' is annotated with a type that cannot be found: .*Nowhere"
     ):
         lost.encode_input((1,), {})
 
@@ -132,7 +132,7 @@ def test_a_decorated_function_keeps_the_names_of_its_parameters():
     def twice(function):
         @functools.wraps(function)
         async def both(x: int) -> int:
-            return await function(x) + await function(x)
+            return int(await function(x) + await function(x))
 
         return both
 
@@ -145,7 +145,7 @@ def test_a_decorated_function_keeps_the_names_of_its_parameters():
     assert count.name == "count"
 
 
-import dataclasses  # noqa: E402
+import dataclasses
 
 
 @dataclasses.dataclass

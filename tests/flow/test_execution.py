@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
+from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 
 from podium import NotInRun, ask_human, current_step, gate, gather, now, random, sleep, step, uuid, workflow
+from podium.domain.errors import ErrorRecord
 from podium.domain.journal import EntryType
+from podium.domain.operations import Execute
 from podium.flow.execution import Completed, Errored, Stopped
+from tests.support.apps import some
 from tests.support.replay import Driver, Life, ended
 
 
@@ -22,17 +30,15 @@ async def work(name: str = "x") -> str:
 async def child() -> None: ...
 
 
-def lived(code, *, failures: float = 0.0, seed: int = 1) -> Life:
+def lived(code: Any, *, failures: float = 0.0, seed: int = 1) -> Life:
     """A life that has been led to its end, replayed at every step."""
-    from random import Random
-
     life = Life(code, seed)
     Driver(Random(seed), failures).journal(life)
     return life
 
 
-def error_of(code, **options):
-    result = ended(lived(code, **options))
+def error_of(code: Any, *, failures: float = 0.0) -> ErrorRecord:
+    result = ended(lived(code, failures=failures))
     assert isinstance(result, Errored), result
     return result.error
 
@@ -53,10 +59,9 @@ def test_an_ordinary_exception_fails_the_run_with_type_message_and_line():
 
     error = error_of(code)
     assert (error.type, error.message, error.retryable) == ("KeyError", "'no such thing'", False)
-    file, line = error.where.split(":")
+    file, line = some(error.where).split(":")
     assert file == "test_execution.py"
-    with open(__file__) as source:
-        assert "# this line" in source.read().splitlines()[int(line) - 1]
+    assert "# this line" in Path(__file__).read_text().splitlines()[int(line) - 1]
 
 
 def test_a_failed_step_that_nobody_catches_fails_the_run_with_its_error():
@@ -92,11 +97,11 @@ def test_two_tasks_that_wait_for_each_other_are_noticed():
     async def code(log):
         one, other = asyncio.Event(), asyncio.Event()
 
-        async def first():
+        async def first() -> None:
             await one.wait()
             other.set()
 
-        async def second():
+        async def second() -> None:
             await other.wait()
             one.set()
 
@@ -109,11 +114,11 @@ def test_events_and_locks_between_branches_work_as_ever():
     async def code(log):
         ready, lock = asyncio.Event(), asyncio.Lock()
 
-        async def sets():
+        async def sets() -> None:
             await work("first")
             ready.set()
 
-        async def waits(name):
+        async def waits(name: str) -> str:
             await ready.wait()
             async with lock:
                 return await work(name)
@@ -123,14 +128,17 @@ def test_events_and_locks_between_branches_work_as_ever():
     assert isinstance(ended(lived(code)), Completed)
 
 
-OUTSIDE = {
+OUTSIDE: dict[str, Callable[[], Awaitable[Any]]] = {
     "a connection": lambda: asyncio.open_connection("127.0.0.1", 9),
     "a server": lambda: asyncio.start_server(lambda r, w: None, "127.0.0.1", 0),
     "a thread": lambda: asyncio.to_thread(len, ""),
     "a process": lambda: asyncio.create_subprocess_exec("true"),
     "a shell": lambda: asyncio.create_subprocess_shell("true"),
     "a name": lambda: asyncio.get_running_loop().getaddrinfo("localhost", 80),
-    "a socket": lambda: asyncio.get_running_loop().sock_connect(None, ("127.0.0.1", 9)),
+    "a socket": lambda: asyncio.get_running_loop().sock_connect(
+        None,  # type: ignore[arg-type]
+        ("127.0.0.1", 9),
+    ),
     "an executor": lambda: asyncio.get_running_loop().run_in_executor(None, len, ""),
 }
 
@@ -166,23 +174,23 @@ def test_a_loop_has_no_way_outside_that_is_not_refused_by_name():
     assert inherited <= harmless
 
 
-OUT_OF_PLACE = {
-    "step 'work'": lambda: work(),
-    "workflow 'child'": lambda: child(),
-    "gather()": lambda: gather(),
+OUT_OF_PLACE: dict[str, Callable[[], Any]] = {
+    "step 'work'": work,
+    "workflow 'child'": child,
+    "gather()": gather,
     "sleep()": lambda: sleep(1),
     "ask_human()": lambda: ask_human("Why?"),
-    "now()": lambda: now(),
-    "uuid()": lambda: uuid(),
-    "random()": lambda: random(),
-    "current_step()": lambda: current_step(),
+    "now()": now,
+    "uuid()": uuid,
+    "random()": random,
+    "current_step()": current_step,
     "gate()": lambda: gate(None, accept=0.5),  # type: ignore[arg-type]
 }
 
 
 @pytest.mark.parametrize("verb", OUT_OF_PLACE)
 async def test_outside_a_run_every_verb_says_where_it_belongs(verb):
-    async def call():
+    async def call() -> Any:
         result = OUT_OF_PLACE[verb]()
         return await result if asyncio.iscoroutine(result) else result
 
@@ -229,12 +237,10 @@ def test_a_loop_tells_the_runs_time_and_no_other():
 
 
 def test_context_variables_are_each_branchs_own():
-    from contextvars import ContextVar
-
     colour: ContextVar[str] = ContextVar("colour", default="none")
 
     async def code(log):
-        async def branch(name):
+        async def branch(name: str) -> str:
             colour.set(name)
             await work()
             return colour.get()
@@ -247,7 +253,7 @@ def test_context_variables_are_each_branchs_own():
 
 def test_a_failed_task_that_nobody_asks_is_told_of(caplog):
     async def code(log):
-        async def fails():
+        async def fails() -> None:
             raise ValueError("unheard")
 
         asyncio.create_task(fails())  # noqa: RUF006 - nobody asks it
@@ -304,12 +310,14 @@ class TestDroppedCode:
             del life
         second = Life(other, 2)
         assert [op.key for op in second.asked] == ["0:work#1"]
-        assert second.asked[0].intent.request.arguments == {"name": "other"}
+        request = second.asked[0].intent.request
+        assert isinstance(request, Execute)
+        assert request.arguments == {"name": "other"}
         second.execution.close()
 
     def test_asynchronous_generators_end_with_the_run_and_not_on_the_hosts_loop(self, recwarn):
         async def code(log):
-            async def numbers():
+            async def numbers() -> AsyncIterator[str]:
                 try:
                     for i in range(10):
                         yield await work(f"{i}")
@@ -317,15 +325,14 @@ class TestDroppedCode:
                     log.append("closing")
                     await work("clean")
 
-            async for number in numbers():
+            async for _ in numbers():
                 log.append("one")
                 break
             gc.collect()
             await work("last")
 
-        async def on_a_host():
+        async def on_a_host() -> Life:
             life = Life(code, 1)
-            from random import Random
 
             Driver(Random(1), failures=0).journal(life)
             await asyncio.sleep(0)
@@ -340,7 +347,7 @@ class TestDroppedCode:
             while True:
                 try:
                     await work()
-                except BaseException:  # noqa: BLE001, S112 - as bad as code can be
+                except BaseException:
                     if len(log) > 1000:
                         raise
                     log.append("no")
@@ -352,8 +359,6 @@ class TestDroppedCode:
 
 
 def test_a_signal_is_delivered_in_its_place():
-    from random import Random
-
     async def code(log):
         try:
             for i in range(50):

@@ -8,9 +8,10 @@ import enum
 import math
 import threading
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NamedTuple, Optional, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import pydantic
 import pytest
@@ -59,13 +60,13 @@ class Strict(Order):
 class Aliased(pydantic.BaseModel):
     street: str = pydantic.Field(alias="Strasse")
     town: str = pydantic.Field(validation_alias=pydantic.AliasChoices("Ort", "Stadt"))
-    inner: Optional["Aliased"] = None
+    inner: Aliased | None = None
 
 
 @dataclass
 class Node:
     value: int
-    children: list["Node"] = field(default_factory=list)
+    children: list[Node] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,12 @@ class Settings(typing_extensions.TypedDict):
 NOON = datetime.datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=datetime.UTC)
 LEAF = Aliased(Strasse="a", Ort="b")
 
+
+def named(cases: Sequence[tuple[Any, ...]]) -> list[str]:
+    """Names that are the same in every process, as a value's own text may not be."""
+    return [f"{number} {type(case[1]).__name__}" for number, case in enumerate(cases, 1)]
+
+
 ROUND_TRIPS: list[tuple[Any, Any]] = [
     (None, None),
     (bool, True),
@@ -101,7 +108,7 @@ ROUND_TRIPS: list[tuple[Any, Any]] = [
     (tuple[int, ...], (1, 2, 3)),
     (set[int], {3, 1, 2}),
     (frozenset[str], frozenset({"a"})),
-    (Optional[int], None),
+    (int | None, None),
     (int | str, "5"),
     (int | str, 5),
     (Literal["a", 1], 1),
@@ -129,7 +136,7 @@ ROUND_TRIPS: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value"), ROUND_TRIPS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("annotation", "value"), ROUND_TRIPS, ids=named(ROUND_TRIPS))
 def test_a_value_comes_back_equal_and_of_its_type(annotation, value):
     codec = TypedCodec(annotation, WHERE)
     again = codec.decode(codec.encode(value))
@@ -230,7 +237,7 @@ REFUSED: list[tuple[Any, Any, str, str]] = [
     (Any, NOON, "value", "is a datetime and no type is declared"),
     (float, math.nan, "value", "is nan"),
     (list[float], [0.0, -math.inf], "value[1]", "is -inf"),
-    (Optional[float], math.nan, "value", "is nan"),
+    (float | None, math.nan, "value", "is nan"),
     (Box[Any], Box({"a": math.nan}), "value.content.a", "is nan"),
     (dict, {"good": 1, "bad": {"lock": threading.Lock()}}, "value.bad.lock", "is a lock"),
     (dict[str, Any], {"bad": [object()]}, "value.bad[0]", "is a object"),
@@ -252,9 +259,7 @@ REFUSED: list[tuple[Any, Any, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("annotation", "value", "path", "problem"), REFUSED, ids=lambda value: str(value)[:30]
-)
+@pytest.mark.parametrize(("annotation", "value", "path", "problem"), REFUSED, ids=named(REFUSED))
 def test_what_has_no_faithful_form_is_refused_with_its_path(annotation, value, path, problem):
     with pytest.raises(NotSerialisable) as caught:
         TypedCodec(annotation, WHERE).encode(value)
@@ -293,7 +298,11 @@ class Unknown:
     pass
 
 
-@pytest.mark.parametrize("annotation", [Unknown, list[Unknown], Box[Unknown], type(threading.Lock())])
+@pytest.mark.parametrize(
+    "annotation",
+    [Unknown, list[Unknown], Box[Unknown], type(threading.Lock())],
+    ids=["a class", "a list", "a field", "a lock"],
+)
 def test_a_type_without_a_json_form_is_refused_by_name(annotation):
     codec = TypedCodec(annotation, WHERE)
     with pytest.raises(InvalidDefinition, match=f"{WHERE} is declared as .*, which has no JSON form"):
@@ -310,11 +319,12 @@ def test_a_workflows_input_is_refused_with_the_name_of_the_argument():
         "extra": None,
         "plain": {"a": 1},
     }
-    for arguments, path in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"order": {"items": [{}]}}, "order.items[0].name"),
         ({"order": order, "extra": [object()]}, "extra[0]"),
         ({"order": order, "plain": {"x": math.nan}}, "plain.x"),
-    ]:
+    ]
+    for arguments, path in cases:
         with pytest.raises(NotSerialisable, match="the input of workflow 'takes' cannot be stored") as caught:
             takes.encode_input((), arguments)
         assert caught.value.path == path
@@ -322,9 +332,10 @@ def test_a_workflows_input_is_refused_with_the_name_of_the_argument():
 
 def test_a_workflows_output_must_have_a_form_before_it_is_started():
     @workflow
-    async def makes() -> Unknown: ...
+    async def makes() -> Unknown:
+        return Unknown()
 
-    with pytest.raises(InvalidDefinition, match="the result of workflow 'makes' is declared as .*Unknown"):
+    with pytest.raises(InvalidDefinition, match=r"the result of workflow 'makes' is declared as .*Unknown"):
         makes.encode_input((), {})
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from podium import EngineSettings, Podium, RunState, Settings, StorageSettings
 from podium.app.timeline import Timeline
@@ -16,6 +17,7 @@ from podium.domain.journal import Entry, EntryType
 from podium.flow.workflows import Workflow
 
 PATIENCE = 20.0
+T = TypeVar("T")
 
 
 class Story:
@@ -58,7 +60,7 @@ class Story:
 class App(Podium):
     """A `Podium` whose story is kept, and into whose memory the tests may look."""
 
-    async def __aenter__(self) -> App:
+    async def __aenter__(self) -> Self:
         self.story = Story(self)
         await super().__aenter__()
         return self
@@ -71,6 +73,9 @@ class App(Podium):
         loaded = await self._engine._journal.load(run_id)  # type: ignore[arg-type]
         assert loaded is not None
         return loaded.entries
+
+    async def inbox_is_empty(self) -> bool:
+        return not await self._engine._journal.deliveries(0, 1)
 
     async def timeline(self, run_id: str) -> Timeline:
         return await self.runs.timeline(run_id)
@@ -96,6 +101,27 @@ def app_on(
     )
     settings = Settings(engine=engine, storage=storage or StorageSettings())
     return App(database, workflows=workflows, settings=settings, **options)
+
+
+def some(value: T | None) -> T:
+    """Return a value that is there."""
+    assert value is not None
+    return value
+
+
+async def all_are(app: App, state: RunState, count: int) -> bool:
+    """Return whether exactly `count` runs are stored, all in this state."""
+    return dict(await app.runs.counts()) == {state: count}
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    """Return once `is_so()` is true, or gives an awaitable of something that is."""
+    async with patiently():
+        while True:
+            answer = is_so()
+            if await answer if inspect.isawaitable(answer) else answer:
+                return
+            await asyncio.sleep(0.002)
 
 
 @asynccontextmanager

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Awaitable, Callable
 from random import Random as Dice
 from typing import Any
 
 from podium import StepFailed, gather, now, random, sleep, step, uuid
+from podium.flow.steps import Step
 from tests.support.replay import Log, Program
 
 Tree = tuple[Any, ...]
@@ -20,7 +22,7 @@ async def work(name: str) -> str:
     raise AssertionError("the driver decides what it gives")
 
 
-STEPS = {name: step(name=name)(work.function) for name in NAMES}
+STEPS: dict[str, Step[[str], str]] = {name: step(name=name)(work.function) for name in NAMES}
 
 
 class Memory:
@@ -180,7 +182,7 @@ async def draw(memory: Memory) -> str:
     return f"{random():.3f} {uuid()} {asyncio.get_running_loop().time():.3f}"
 
 
-NODES = {
+NODES: dict[str, Callable[..., Awaitable[str]]] = {
     "step": one_step,
     "seq": in_order,
     "gather": together,

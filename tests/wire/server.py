@@ -44,6 +44,7 @@ class WireServer:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._origin = ""
+        self._arrival = asyncio.Condition()
 
     @property
     def url(self) -> str:
@@ -61,6 +62,11 @@ class WireServer:
     def always(self, reply: Scripted) -> None:
         """Answer every request beyond the scripted ones with `reply`."""
         self._default = reply
+
+    async def received(self, count: int) -> None:
+        """Wait until `count` requests have come in altogether."""
+        async with self._arrival:
+            await self._arrival.wait_for(lambda: len(self.requests) >= count)
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -95,7 +101,9 @@ class WireServer:
             writer.close()
 
     async def _respond(self, request: Received, line: _Connection) -> None:
-        self.requests.append(request)
+        async with self._arrival:
+            self.requests.append(request)
+            self._arrival.notify_all()
         scripted = self._replies.popleft() if self._replies else self._default
         reply = scripted(request) if callable(scripted) else scripted
         match reply:

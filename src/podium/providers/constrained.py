@@ -18,7 +18,19 @@ from podium.ports.models import TokenProbability
 
 # The one way of writing that is left to the model, so that no token goes into white space.
 ITEM, KEY = ", ", ": "
-_WRITING = {"whitespace_flexible": False, "item_separator": ITEM, "key_separator": KEY}
+_WRITING = {
+    "whitespace_flexible": False,
+    "item_separator": ITEM,
+    "key_separator": KEY,
+    # Keywords that it does not know are passed over: the whole schema would not be enforced otherwise.
+    "lenient": True,
+}
+
+# Where the values are schemas by name, and where they are no schemas at all.
+_NAMED = {"properties", "patternProperties", "$defs", "definitions"}
+_LITERAL = {"enum", "const", "default", "examples"}
+# Its patterns are regular in the strict sense.
+_LOOKAROUND = ("(?=", "(?!", "(?<")
 
 _ANY: Mapping[str, Any] = {}
 _DIGITS = tuple("-0123456789")
@@ -51,27 +63,28 @@ class _Choice:
 
 
 def grammar_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `schema` as the grammar takes it: objects closed, spacing fixed."""
-    return {**_closed(schema), "x-guidance": _WRITING}
+    """Return `schema` as the grammar takes it: objects closed, spacing fixed, what it cannot enforce left out."""
+    return {**_enforceable(schema), "x-guidance": _WRITING}
 
 
-def _closed(schema: Any) -> Any:
-    """Close every object that names its properties: a small model would go on inventing others."""
+def _enforceable(schema: Any) -> Any:
     if isinstance(schema, list):
-        return [_closed(each) for each in schema]
+        return [_enforceable(each) for each in schema]
     if not isinstance(schema, Mapping):
         return schema
-    closed = {
-        key: {name: _closed(each) for name, each in value.items()}
-        if key in {"properties", "$defs", "definitions"} and isinstance(value, Mapping)
-        else value
-        if key in {"enum", "const", "default", "examples"}
-        else _closed(value)
-        for key, value in schema.items()
-    }
-    if "properties" in closed:
-        closed.setdefault("additionalProperties", False)
-    return closed
+    enforced = {key: _member(key, value) for key, value in schema.items()}
+    if "properties" in enforced:
+        # A small model would go on inventing properties.
+        enforced.setdefault("additionalProperties", False)
+    if any(group in str(enforced.get("pattern", "")) for group in _LOOKAROUND):
+        del enforced["pattern"]
+    return enforced
+
+
+def _member(key: str, value: Any) -> Any:
+    if key in _NAMED and isinstance(value, Mapping):
+        return {name: _enforceable(each) for name, each in value.items()}
+    return value if key in _LITERAL else _enforceable(value)
 
 
 def conditioned(schema: Mapping[str, Any], steps: Sequence[Step]) -> tuple[TokenProbability, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import httpx2
 from pydantic_ai import direct
@@ -105,7 +106,7 @@ class Exchange:
         self._connection = connection
         self._models: dict[str, Model[Any]] = {}
         self._refused: dict[str, frozenset[Feature]] = {}
-        self._broken = False
+        self._broken = WeakSet[httpx2.Response]()
 
     async def complete(self, name: str, request: ModelRequest) -> ModelReply:
         """Ask the model called `name`; raises `ModelFailure`."""
@@ -125,12 +126,12 @@ class Exchange:
     async def close(self) -> None:
         """Close the client and its connections."""
         await self._connection.client.aclose()
+        # Broken streams leave generators behind, which finish in tasks of their own, one inside the other, and
+        # complain when the event loop closes before that. Some are held by circles of references.
+        await _turns()
         if self._broken:
-            # Broken streams leave generators behind, some in circles of references. They finish in tasks of
-            # their own, one inside the other, and complain when the event loop closes before that.
             gc.collect()
-        for _ in range(_TURNS_TO_FINISH):
-            await asyncio.sleep(0)
+            await _turns()
 
     async def _negotiate(self, name: str, request: ModelRequest) -> ModelReply | ModelFailure:
         while True:
@@ -143,7 +144,7 @@ class Exchange:
             except Exception as error:  # noqa: BLE001 - whatever happens is classified here
                 failure = self._failure(error, name, request, progress)
                 _let_go(error)
-            self._broken = True
+            self._broken.update(progress.line.responses)
             await progress.line.drop()
             refused = _refused_feature(failure, asked)
             if refused is None:
@@ -254,6 +255,11 @@ class Exchange:
     def _subject(self, name: str) -> str:
         access = self._connection.access
         return f"{access.vendor.name}:{name}" + (f" at {access.base_url}" if access.foreign else "")
+
+
+async def _turns() -> None:
+    for _ in range(_TURNS_TO_FINISH):
+        await asyncio.sleep(0)
 
 
 def _let_go(error: BaseException) -> None:

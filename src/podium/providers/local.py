@@ -53,7 +53,7 @@ class LocalProvider:
         except TimeoutError:
             outcome = Refused(FailureKind.TIMEOUT, pool.lateness(request, started=stop.is_set()))
         if isinstance(outcome, Refused):
-            raise ModelFailure(outcome.kind, one_line(f"local:{model}: {outcome}"))
+            raise ModelFailure(outcome.kind, one_line(f"local:{model} {outcome}"))
         return replace(outcome, cost=Money())
 
     async def close(self) -> None:
@@ -137,7 +137,8 @@ class _Pool:
         except Exception as error:  # noqa: BLE001 - a fault of the library must not end the thread unheard
             return Refused(FailureKind.INTERNAL, f"failed unexpectedly: {type(error).__name__}: {error}")
         try:
-            return worker.answer(request, stop)
+            reply = worker.answer(request, stop)
+            return Refused(FailureKind.INTERNAL, "was stopped in mid-reply") if stop.is_set() else reply
         except Refused as refused:
             return refused
         except Exception as error:  # noqa: BLE001 - as above

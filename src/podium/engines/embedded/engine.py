@@ -238,7 +238,7 @@ class EmbeddedEngine:
         elif not self._is_ours(run):
             self._foreign.add(run.id)
         elif run.state is RunState.BLOCKED and run.id not in self._unblocked:
-            return
+            self._waiters.moved(last_move(run))
         elif run.state is not RunState.PAUSED:
             self._unblocked.discard(run.id)
             active = ActiveRun(self._host, self._workflows[run.workflow], loaded)
