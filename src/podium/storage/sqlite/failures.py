@@ -21,7 +21,10 @@ _MEANING: Final = {
         "End that process, or wait until it is done",
     ),
     sqlite3.SQLITE_CORRUPT: ("its contents are damaged", "Restore a copy, or choose another file"),
-    sqlite3.SQLITE_NOTADB: ("it is not an SQLite database", "Choose another file; this one was left as it is"),
+    sqlite3.SQLITE_NOTADB: (
+        "it is not an SQLite database",
+        "Choose another file; this one was left as it is",
+    ),
     sqlite3.SQLITE_NOMEM: ("memory ran out", "Free some memory and start again"),
 }
 """The failures that concern the whole database: what each is, and what to do about it."""
