@@ -1,7 +1,6 @@
 """A support desk: classify, retrieve, answer, check, ask a person where needed, send. Durable from end to end."""
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from desk_knowledge import Article, search
 from desk_outbox import Receipt, deliver
@@ -28,26 +27,14 @@ class Ticket(BaseModel):
         """Take a text for a ticket."""
         return {"text": data} if isinstance(data, str) else data
 
-    def excerpt(self, limit: int = 900) -> str:
+    def excerpt(self) -> str:
         """The subject and the text; of a very long text, its beginning and its end."""
-        text = (
-            self.text if len(self.text) <= limit else f"{self.text[: limit - 300]}\n[...]\n{self.text[-300:]}"
-        )
+        text = self.text if len(self.text) <= 900 else f"{self.text[:600]}\n[...]\n{self.text[-300:]}"
         return f"{self.subject}\n{text}".strip()
 
 
-class Intent(StrEnum):
-    """What a customer wants."""
-
-    REFUND = "refund"
-    BILLING = "billing"
-    BUG = "bug"
-    SHIPPING = "shipping"
-    ACCOUNT = "account"
-    CANCELLATION = "cancellation"
-    PRIVACY = "privacy"
-    QUESTION = "question"
-    OTHER = "other"
+# What a customer wants.
+Intent = Literal["refund", "billing", "bug", "shipping", "account", "cancel", "privacy", "question", "other"]
 
 
 def no_links(reply: str) -> str | None:
@@ -63,7 +50,7 @@ classify = prompt(
 "The app crashes and shows error E12" -> bug
 "Where is my parcel? It should be here by now" -> shipping
 "I cannot log in, reset my password" -> account
-"Please cancel my subscription" -> cancellation
+"Please cancel my subscription" -> cancel
 "Delete all my personal data" -> privacy
 "How do I mount the sensor?" -> question
 
@@ -105,13 +92,10 @@ def send(ticket: Ticket, body: str) -> Receipt:
 
 async def written_by_a_person(ticket: Ticket, why: str) -> str:
     """Have a person write the reply that the model could not give."""
-    human = await ask_human(
-        f"Write the reply: {why}", queue="support", sla="2h", evidence={"ticket": ticket.excerpt()}
-    )
+    seen = {"ticket": ticket.excerpt()}
+    human = await ask_human(f"Write the reply: {why}", queue="support", sla="2h", evidence=seen)
     if human.value is None:
-        raise Rejected(
-            f"{human.reviewer} closed the ticket without a reply: {human.comment or 'no reason given'}"
-        )
+        raise Rejected(f"{human.reviewer} closed the ticket without a reply: {human.comment or 'no reason'}")
     return human.value
 
 
