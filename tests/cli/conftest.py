@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.support import TICKETS, Ended, Shell, job_arguments, serving
+from tests.cli.support import FLOWS, TICKETS, Ended, Shell, job_arguments, serving
 from tests.wire import Received, WireServer
 
 
@@ -18,6 +18,13 @@ from tests.wire import Received, WireServer
 def shell(tmp_path: Path) -> Shell:
     """An empty folder to call `podium` in."""
     return Shell(tmp_path)
+
+
+@pytest.fixture
+def flows(shell: Shell) -> Shell:
+    """A folder with the workflows of `flows.py` in it."""
+    shutil.copy(FLOWS, shell.folder)
+    return shell
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from desk import ACCEPT, REVIEW
 
 TICKETS = DESK / "tickets.jsonl"
 PODIUM = Path(sys.executable).with_name("podium")
+FLOWS = Path(__file__).with_name("flows.py")
 TARGET = f"{DESK / 'desk.py'}:support"
 
 SURE, UNSURE, LOST = (math.log(confidence) for confidence in (0.98, (ACCEPT + REVIEW) / 2, REVIEW / 2))
@@ -127,6 +128,11 @@ class Shell:
         """The text that was sent for each ticket."""
         path = self.folder / "outbox.db"
         return dict(rows(path, "SELECT ticket_id, body FROM outbox")) if path.exists() else {}
+
+    def posted(self) -> list[str]:
+        """What the workflows of `flows.py` posted, each as often as they did."""
+        path = self.folder / "posted.txt"
+        return path.read_text().splitlines() if path.exists() else []
 
     def copy_desk(self) -> str:
         """Copy the example below this folder, and return the workflow's name there."""
@@ -226,7 +232,17 @@ def job_arguments(file: object, server: WireServer, *more: object) -> Iterable[o
     return ("run", TARGET, "--each", file, "--id-field", "id", "--model", server.name("m"), *more)
 
 
+def held(file: object, *more: object) -> Iterable[object]:
+    """The arguments of a job that needs no model, on a file of items such as `item(1)`."""
+    return ("run", "flows.py:held", "--each", file, "--id-field", "id", *more)
+
+
+def item(number: int, text: str = "") -> dict[str, str]:
+    """A line of a job of `held`, which posts its text."""
+    return {"id": f"i-{number}", "text": text or f"item {number}"}
+
+
 def described(lines: str) -> Mapping[str, str]:
     """The lines of a job's output that begin with a ticket's id, by that id."""
     words = (line.split(maxsplit=1) for line in lines.splitlines() if line)
-    return {first: rest[0] for first, *rest in words if first.startswith(("ticket-", "t-")) and rest}
+    return {first: rest[0] for first, *rest in words if first.startswith(("ticket-", "t-", "i-")) and rest}

@@ -13,7 +13,9 @@ from tests.cli.support import (
     Shell,
     asked,
     described,
+    held,
     is_answer,
+    item,
     job_arguments,
     rows,
     ticket,
@@ -112,59 +114,47 @@ def test_run_again_a_finished_job_asks_nothing_sends_nothing_and_says_so(finishe
     assert totals.findall(finished.second.out) == totals.findall(finished.first.out)
 
 
-async def test_what_stands_in_front_of_the_command_may_name_its_own_way_to_start_over(
-    shell: Shell, server: WireServer
-):
-    shell.variables["PODIUM_FRESH_HINT"] = "make run FRESH=1"
-    arguments = list(job_arguments(shell.write("t.jsonl", ticket(1)), server))
-    assert (await shell.job(*arguments)).code == 0
-    again = await shell.job(*arguments)
-    assert "To start over: make run FRESH=1\n" in again.out
+def test_what_stands_in_front_of_the_command_may_name_its_own_way_to_start_over(flows: Shell):
+    flows.variables["PODIUM_FRESH_HINT"] = "make run FRESH=1"
+    arguments = list(held(flows.write("t.jsonl", item(1))))
+    assert flows.podium(*arguments).code == 0
+    assert "To start over: make run FRESH=1\n" in flows.podium(*arguments).out
 
 
-async def test_new_lines_of_a_finished_job_are_worked_on_and_the_others_left_alone(
-    shell: Shell, server: WireServer
-):
-    assert (await shell.job(*job_arguments(shell.write("t.jsonl", ticket(1)), server))).code == 0
-    server.requests.clear()
-    more = await shell.job(*job_arguments(shell.write("t.jsonl", ticket(1), ticket(2)), server))
+def test_new_lines_of_a_finished_job_are_worked_on_and_the_others_left_alone(flows: Shell):
+    assert flows.podium(*held(flows.write("t.jsonl", item(1)))).code == 0
+    more = flows.podium(*held(flows.write("t.jsonl", item(1), item(2))))
     assert more.code == 0
     assert (
-        "Going on: 1 had ended and 0 wait; none of that is repeated. 0 go on where they were, 1 begin."
+        "Going on: 1 had ended and 0 wait; none of that is repeated. 0 go on where they were, 1 begin.\n"
         in more.out
     )
-    assert list(described(more.out)) == ["t-2"]
-    assert all("order 2" in asked(request) for request in server.requests)
-    assert sorted(shell.outbox()) == ["t-1", "t-2"]
+    assert list(described(more.out)) == ["i-2"]
+    assert flows.posted() == ["item 1", "item 2"]
 
 
-async def test_a_line_that_has_changed_since_its_run_began_changes_nothing(shell: Shell, server: WireServer):
-    assert (await shell.job(*job_arguments(shell.write("t.jsonl", ticket(1)), server))).code == 0
-    changed = ticket(1) | {"text": "something else"}
-    again = await shell.job(*job_arguments(shell.write("t.jsonl", changed), server))
+def test_a_line_that_has_changed_since_its_run_began_changes_nothing(flows: Shell):
+    assert flows.podium(*held(flows.write("t.jsonl", item(1)))).code == 0
+    again = flows.podium(*held(flows.write("t.jsonl", item(1, "something else"))))
     assert "1 line has changed since its run began; the first input stands\n" in again.out
-    assert len(server.requests) == 2
+    assert flows.posted() == ["item 1"]
 
 
-async def test_fresh_puts_the_database_aside_and_starts_over(shell: Shell, server: WireServer):
-    arguments = list(job_arguments(shell.write("t.jsonl", ticket(1, "unsure")), server))
-    assert (await shell.job(*arguments)).code == 0
-    first = shell.rows("SELECT seed FROM runs")
+def test_fresh_puts_the_database_aside_and_starts_over(flows: Shell):
+    arguments = list(held(flows.write("t.jsonl", item(1)), "--fresh"))
+    first = flows.podium(*arguments)
+    assert first.code == 0
+    assert "earlier database" not in first.out
+    seeds = flows.rows("SELECT seed FROM runs")
     for count in (1, 2):
-        over = await shell.job(*arguments, "--fresh")
-        asides = sorted(path for path in shell.folder.glob("podium.db.before-*") if path.suffix != ".lock")
+        over = flows.podium(*arguments)
+        asides = sorted(flows.folder.glob("podium.db.before-*"))
         assert over.code == 0
         assert len(asides) == count
-        assert f"The earlier database is now {asides[-1].name}." in over.out
-        assert len(server.requests) == 2 + 2 * count
-    assert rows(min(asides), "SELECT seed FROM runs") == first
-    assert shell.rows("SELECT seed FROM runs") != first
-
-
-async def test_fresh_is_no_obstacle_where_there_is_nothing_yet(shell: Shell, server: WireServer):
-    over = await shell.job(*job_arguments(shell.write("t.jsonl", ticket(1)), server), "--fresh")
-    assert over.code == 0
-    assert "earlier database" not in over.out
+        assert f"The earlier database is now {asides[-1].name}.\n" in over.out
+    assert flows.posted() == ["item 1"] * 3
+    assert rows(asides[0], "SELECT seed FROM runs") == seeds
+    assert flows.rows("SELECT seed FROM runs") != seeds
 
 
 async def test_as_json_the_job_prints_one_document_and_nothing_else(shell: Shell, server: WireServer):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.support import TARGET, Ended, Shell, described, job_arguments, ticket
+from tests.cli.support import TARGET, Ended, Shell, described, held, item, job_arguments, ticket
 from tests.wire import WireServer
 
 DEEP = '{"id": "deep", "text": "x", "extra": ' + "[" * 600 + "]" * 600 + "}"
@@ -79,26 +79,22 @@ async def test_a_line_of_five_megabytes_is_a_ticket_like_any_other(shell: Shell,
     assert len(shown.out) < 100_000
 
 
-async def test_of_many_broken_lines_the_first_twenty_are_named(shell: Shell, server: WireServer):
-    file = shell.write("t.jsonl", *["{oops\n"] * 50, ticket(1))
-    told = await shell.job(*job_arguments(file, server))
+def test_of_many_broken_lines_the_first_twenty_are_named(flows: Shell):
+    told = flows.podium(*held(flows.write("t.jsonl", *["{oops\n"] * 50, item(1))))
     assert told.code == 1
     assert "line 20: skipped" in told.out
     assert "line 21: skipped" not in told.out
     assert "... and 30 more broken lines\n" in told.out
-    assert shell.states() == {"t-1": "completed"}
+    assert flows.states() == {"i-1": "completed"}
 
 
-async def test_an_id_that_belongs_to_a_run_of_another_workflow_breaks_its_line_only(
-    shell: Shell, server: WireServer
-):
-    shell.write("other.py", "from podium import workflow\n@workflow\nasync def other() -> int: return 1\n")
-    assert shell.podium("run", "other.py:other", "--id", "t-1").code == 0
-    told = await shell.job(*job_arguments(shell.write("t.jsonl", ticket(1), ticket(2)), server))
+def test_an_id_that_belongs_to_a_run_of_another_workflow_breaks_its_line_only(flows: Shell):
+    assert flows.podium("run", "flows.py:echo", "--id", "i-1", "--input", '"x"').code == 0
+    told = flows.podium(*held(flows.write("t.jsonl", item(1), item(2))))
     assert told.code == 1
-    assert "line 1: skipped: run id 't-1' belongs to a run of workflow 'other'" in told.out
-    assert shell.states() == {"t-1": "completed", "t-2": "completed"}
-    assert list(shell.outbox()) == ["t-2"]
+    assert "line 1: skipped: run id 'i-1' belongs to a run of workflow 'echo'" in told.out
+    assert flows.states() == {"i-1": "completed", "i-2": "completed"}
+    assert flows.posted() == ["x", "item 2"]
 
 
 def each(shell: Shell, path: object) -> Ended:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 
@@ -13,14 +11,6 @@ from tests.cli.support import REPLY, Shell, ended, job_arguments, ticket, until
 from tests.wire import WireServer
 
 BY_HAND = "Thank you for your message. This was written by a person."
-FLOWS = Path(__file__).with_name("flows.py")
-
-
-@pytest.fixture
-def post(shell: Shell) -> Shell:
-    """A folder with the workflows of `flows.py` in it."""
-    shutil.copy(FLOWS, shell.folder)
-    return shell
 
 
 def waiting(shell: Shell, run: str = "letter", flow: str = "approve", given: str = '"Ada"') -> str:
@@ -36,12 +26,6 @@ def review_of(shell: Shell, run: str) -> str:
     ((review,),) = shell.rows(f"SELECT id FROM reviews WHERE {own} AND state = 'open'", run, run)
     assert isinstance(review, str)
     return review
-
-
-def posted(shell: Shell) -> list[str]:
-    """What was posted, each as often as it was."""
-    path = shell.folder / "posted.txt"
-    return path.read_text().splitlines() if path.exists() else []
 
 
 def test_the_most_urgent_reviews_come_first_and_each_names_its_run(finished: FinishedJob):
@@ -95,18 +79,18 @@ def test_a_review_that_is_not_there_or_not_the_only_one_is_an_error(finished: Fi
     assert finished.shell.podium("reviews", "show", "").code == 5
 
 
-def test_an_approval_after_the_job_finishes_the_run_in_the_same_command(post: Shell):
-    review = waiting(post)
-    told = post.podium("reviews", "decide", review[:5], "approve")
+def test_an_approval_after_the_job_finishes_the_run_in_the_same_command(flows: Shell):
+    review = waiting(flows)
+    told = flows.podium("reviews", "decide", review[:5], "approve")
     assert told.code == 0
     assert told.out == f"Decided: {review} approve as robin.\nRun letter is now completed.\n"
-    assert post.states() == {"letter": "completed"}
-    assert posted(post) == ["Dear Ada"]
-    shown = post.podium("reviews", "show", review).out
+    assert flows.states() == {"letter": "completed"}
+    assert flows.posted() == ["Dear Ada"]
+    shown = flows.podium("reviews", "show", review).out
     assert "robin decided approve." in shown
     assert "Decide it:" not in shown
-    assert post.podium("reviews", "list").out == "No open reviews.\n"
-    assert post.podium("reviews", "list", "--all", "--json").json[0]["state"] == "decided"
+    assert flows.podium("reviews", "list").out == "No open reviews.\n"
+    assert flows.podium("reviews", "list", "--all", "--json").json[0]["state"] == "decided"
 
 
 @pytest.mark.parametrize(
@@ -120,16 +104,16 @@ def test_an_approval_after_the_job_finishes_the_run_in_the_same_command(post: Sh
         ("@letter.txt", "From a file: über"),
     ],
 )
-def test_an_edit_of_text_takes_bare_text_a_json_string_or_a_file(post: Shell, value: str, text: str):
-    (post.folder / "letter.txt").write_text("From a file: über\n", encoding="utf-8")
-    told = post.podium("reviews", "decide", waiting(post), "edit", "--value", value)
+def test_an_edit_of_text_takes_bare_text_a_json_string_or_a_file(flows: Shell, value: str, text: str):
+    (flows.folder / "letter.txt").write_text("From a file: über\n", encoding="utf-8")
+    told = flows.podium("reviews", "decide", waiting(flows), "edit", "--value", value)
     assert told.code == 0
-    assert posted(post) == [text]
+    assert flows.posted() == [text]
 
 
-def test_an_edit_of_structured_data_takes_json_that_fits_and_nothing_else(post: Shell):
-    review = waiting(post, "quote", "price", '"a hub"')
-    (post.folder / "latin.txt").write_bytes(b'{"amount": 5, "currency": "\xff"}')
+def test_an_edit_of_structured_data_takes_json_that_fits_and_nothing_else(flows: Shell):
+    review = waiting(flows, "quote", "price", '"a hub"')
+    (flows.folder / "latin.txt").write_bytes(b'{"amount": 5, "currency": "\xff"}')
     for value, problem in [
         ("{oops", "the value is not valid JSON: "),
         (
@@ -144,7 +128,7 @@ def test_an_edit_of_structured_data_takes_json_that_fits_and_nothing_else(post: 
         ("@nowhere.json", "nowhere.json cannot be read: No such file or directory."),
         ("  ", "an edit needs the new value"),
     ]:
-        told = post.podium("reviews", "decide", review, "edit", "--value", value)
+        told = flows.podium("reviews", "decide", review, "edit", "--value", value)
         assert told.code == 2
         assert told.error.startswith(problem)
     for arguments, problem in [
@@ -153,88 +137,88 @@ def test_an_edit_of_structured_data_takes_json_that_fits_and_nothing_else(post: 
         (("reject", "--value", "1"), "a rejection takes no value"),
         (("shred",), "Invalid value for 'VERDICT'|Invalid value for"),
     ]:
-        told = post.podium("reviews", "decide", review, *arguments)
+        told = flows.podium("reviews", "decide", review, *arguments)
         assert told.code == 2
         assert re.match(problem, told.error)
-    assert review_of(post, "quote") == review
-    assert post.podium("reviews", "decide", review, "edit", "--value", '{"amount": 5}').code == 0
-    assert post.podium("runs", "show", "quote", "--json").json["run"]["output"] == {
+    assert review_of(flows, "quote") == review
+    assert flows.podium("reviews", "decide", review, "edit", "--value", '{"amount": 5}').code == 0
+    assert flows.podium("runs", "show", "quote", "--json").json["run"]["output"] == {
         "amount": 5,
         "currency": "EUR",
     }
 
 
-def test_a_rejection_fails_the_run_with_the_reviewers_reason(post: Shell):
-    told = post.podium(
-        "reviews", "decide", waiting(post), "reject", "--comment", "not our customer", "--as", "Kim"
+def test_a_rejection_fails_the_run_with_the_reviewers_reason(flows: Shell):
+    told = flows.podium(
+        "reviews", "decide", waiting(flows), "reject", "--comment", "not our customer", "--as", "Kim"
     )
     assert told.code == 0
     assert told.out.endswith("Run letter is now failed: Kim stopped the letter: not our customer.\n")
-    assert post.states() == {"letter": "failed"}
-    assert posted(post) == []
+    assert flows.states() == {"letter": "failed"}
+    assert flows.posted() == []
 
 
-def test_the_first_decision_stands_and_a_second_one_says_whose_it_was(post: Shell):
-    review = waiting(post)
-    assert post.podium("reviews", "decide", review, "approve", "--as", "Kim").code == 0
-    agrees = post.podium("reviews", "decide", review, "approve")
+def test_the_first_decision_stands_and_a_second_one_says_whose_it_was(flows: Shell):
+    review = waiting(flows)
+    assert flows.podium("reviews", "decide", review, "approve", "--as", "Kim").code == 0
+    agrees = flows.podium("reviews", "decide", review, "approve")
     assert agrees.code == 0
     assert agrees.out == "Nothing changed: Kim decided approve before.\nRun letter is now completed.\n"
-    differs = post.podium("reviews", "decide", review, "reject", "--json")
+    differs = flows.podium("reviews", "decide", review, "reject", "--json")
     assert differs.code == 2
     assert differs.json["recorded"] is False
     assert differs.json["review"]["decision"]["reviewer"] == "Kim"
-    assert posted(post) == ["Dear Ada"]
+    assert flows.posted() == ["Dear Ada"]
 
 
-def test_of_decisions_made_at_the_same_time_exactly_one_stands(post: Shell):
-    review = waiting(post)
+def test_of_decisions_made_at_the_same_time_exactly_one_stands(flows: Shell):
+    review = waiting(flows)
     deciding = [
-        post.start("reviews", "decide", review, "edit", "--value", f"Letter {n}", "--as", f"person {n}")
+        flows.start("reviews", "decide", review, "edit", "--value", f"Letter {n}", "--as", f"person {n}")
         for n in range(4)
     ]
     told = [ended(process) for process in deciding]
     (winner,) = [n for n, each in enumerate(told) if each.out.startswith("Decided: ")]
-    assert posted(post) == [f"Letter {winner}"]
+    assert flows.posted() == [f"Letter {winner}"]
     assert [each.code for each in told] == [0 if n == winner else 2 for n in range(4)]
     for n, each in enumerate(told):
         assert n == winner or each.out.startswith(f"Nothing changed: person {winner} decided edit before.\n")
 
 
-def test_different_reviews_can_be_decided_at_the_same_time(post: Shell):
-    reviews = [waiting(post, f"letter-{n}", given=f'"Person {n}"') for n in range(3)]
+def test_different_reviews_can_be_decided_at_the_same_time(flows: Shell):
+    reviews = [waiting(flows, f"letter-{n}", given=f'"Person {n}"') for n in range(3)]
     told = [
-        ended(each) for each in [post.start("reviews", "decide", review, "approve") for review in reviews]
+        ended(each) for each in [flows.start("reviews", "decide", review, "approve") for review in reviews]
     ]
     assert [each.code for each in told] == [0, 0, 0]
-    assert post.states() == dict.fromkeys(["letter-0", "letter-1", "letter-2"], "completed")
-    assert sorted(posted(post)) == ["Dear Person 0", "Dear Person 1", "Dear Person 2"]
+    assert flows.states() == dict.fromkeys(["letter-0", "letter-1", "letter-2"], "completed")
+    assert sorted(flows.posted()) == ["Dear Person 0", "Dear Person 1", "Dear Person 2"]
 
 
-def test_a_run_may_wait_again_after_a_decision(post: Shell):
-    first = waiting(post, "two", "letters", '["Ada", "Bob"]')
-    told = post.podium("reviews", "decide", first, "approve")
-    second = post.rows("SELECT id FROM reviews WHERE state = 'open'")[0][0]
+def test_a_run_may_wait_again_after_a_decision(flows: Shell):
+    first = waiting(flows, "two", "letters", '["Ada", "Bob"]')
+    told = flows.podium("reviews", "decide", first, "approve")
+    second = flows.rows("SELECT id FROM reviews WHERE state = 'open'")[0][0]
     assert second != first
     assert re.search(r"Run two is now waiting: ", told.out)
-    assert post.podium("reviews", "decide", second, "approve").out.endswith("Run two is now completed.\n")
-    assert posted(post) == ["Dear Ada", "Dear Bob"]
+    assert flows.podium("reviews", "decide", second, "approve").out.endswith("Run two is now completed.\n")
+    assert flows.posted() == ["Dear Ada", "Dear Bob"]
 
 
-def test_a_decision_can_be_left_for_the_next_start(post: Shell):
-    review = waiting(post)
-    told = post.podium("reviews", "decide", review, "approve", "--no-wait")
+def test_a_decision_can_be_left_for_the_next_start(flows: Shell):
+    review = waiting(flows)
+    told = flows.podium("reviews", "decide", review, "approve", "--no-wait")
     assert told.out == f"Decided: {review} approve as robin.\n"
-    assert post.states() == {"letter": "waiting"}
-    again = post.podium("run", "flows.py:approve", "--id", "letter", "--input", '"Ada"')
+    assert flows.states() == {"letter": "waiting"}
+    again = flows.podium("run", "flows.py:approve", "--id", "letter", "--input", '"Ada"')
     assert (again.code, again.out) == (0, "Dear Ada\n")
 
 
-def test_the_review_of_a_cancelled_run_takes_no_decision(post: Shell):
-    review = waiting(post)
-    assert post.podium("runs", "cancel", "letter").code == 0
-    assert post.podium("run", "flows.py:approve", "--id", "letter", "--input", '"Ada"').code == 1
-    told = post.podium("reviews", "decide", review, "approve")
+def test_the_review_of_a_cancelled_run_takes_no_decision(flows: Shell):
+    review = waiting(flows)
+    assert flows.podium("runs", "cancel", "letter").code == 0
+    assert flows.podium("run", "flows.py:approve", "--id", "letter", "--input", '"Ada"').code == 1
+    told = flows.podium("reviews", "decide", review, "approve")
     assert told.code == 2
     assert "cancelled" in told.error
 
@@ -275,24 +259,24 @@ async def test_the_desk_sends_what_the_person_made_of_the_reply(shell: Shell, se
     assert shell.outbox() == {"t-1": REPLY, "t-2": BY_HAND}
 
 
-def test_a_decision_beside_a_running_job_is_taken_by_it_at_once(post: Shell):
-    file = post.write("t.jsonl", {"id": "a", "text": "slow"}, {"id": "b", "text": "asks"})
-    job = post.start("run", "flows.py:held", "--each", file, "--id-field", "id")
-    until(lambda: post.database.exists() and reviews(post) != [])
-    (review,) = reviews(post)
-    assert post.podium("reviews", "list", "--json").json[0]["id"] == review
-    assert "Dear Robin" in post.podium("reviews", "show", review).out
-    told = post.podium("reviews", "decide", review, "edit", "--value", "Dear friend")
+def test_a_decision_beside_a_running_job_is_taken_by_it_at_once(flows: Shell):
+    file = flows.write("t.jsonl", {"id": "a", "text": "slow"}, {"id": "b", "text": "asks"})
+    job = flows.start("run", "flows.py:held", "--each", file, "--id-field", "id")
+    until(lambda: flows.database.exists() and reviews(flows) != [])
+    (review,) = reviews(flows)
+    assert flows.podium("reviews", "list", "--json").json[0]["id"] == review
+    assert "Dear Robin" in flows.podium("reviews", "show", review).out
+    told = flows.podium("reviews", "decide", review, "edit", "--value", "Dear friend")
     assert told.code == 0
     assert told.out.startswith(f"Decided: {review} edit as robin.\nRun ")
-    until(lambda: post.states()["b"] == "completed")
+    until(lambda: flows.states()["b"] == "completed")
     assert job.poll() is None
-    assert posted(post) == ["Dear friend"]
-    (post.folder / "go").touch()
+    assert flows.posted() == ["Dear friend"]
+    (flows.folder / "go").touch()
     end = ended(job)
     assert end.code == 0
     assert "2 completed, 0 waiting" in end.out
-    assert posted(post) == ["Dear friend", "slow"]
+    assert flows.posted() == ["Dear friend", "slow"]
 
 
 def reviews(shell: Shell) -> list[str]:
@@ -302,23 +286,22 @@ def reviews(shell: Shell) -> list[str]:
     return [row[0] for row in shell.rows("SELECT id FROM reviews WHERE state = 'open'")]
 
 
-def test_a_decision_that_the_owner_of_the_database_does_not_take_is_kept(post: Shell):
-    review = waiting(post)
-    file = post.write("t.jsonl", {"text": "slow"})
-    # Another file's workflows: its process owns the database and does not know the letter's.
-    shutil.copy(FLOWS, post.folder / "others.py")
-    other = (post.folder / "others.py").read_text().replace("async def approve(", "async def other_approve(")
-    (post.folder / "others.py").write_text(other.replace("await approve(", "await other_approve("))
-    job = post.start("run", "others.py:held", "--each", file)
-    until(lambda: "running" in post.states().values())
-    told = post.podium("reviews", "decide", review, "approve")
-    (post.folder / "go").touch()
+def test_a_decision_that_the_owner_of_the_database_does_not_take_is_kept(flows: Shell):
+    review = waiting(flows)
+    file = flows.write("t.jsonl", {"text": "slow"})
+    # The process that owns the database meanwhile knows the letter's workflow by no such name.
+    code = (flows.folder / "flows.py").read_text()
+    (flows.folder / "others.py").write_text(re.sub(r"\bapprove\(", "other_approve(", code))
+    job = flows.start("run", "others.py:held", "--each", file)
+    until(lambda: "running" in flows.states().values())
+    told = flows.podium("reviews", "decide", review, "approve")
+    (flows.folder / "go").touch()
     assert told.code == 0
     assert (
         "Run letter does not go on yet: the process that owns the database does not work on it." in told.out
     )
     assert ended(job).code == 0
-    assert post.states()["letter"] == "waiting"
-    assert post.podium("reviews", "decide", review, "approve").out == (
+    assert flows.states()["letter"] == "waiting"
+    assert flows.podium("reviews", "decide", review, "approve").out == (
         "Nothing changed: robin decided approve before.\nRun letter is now completed.\n"
     )

@@ -2,26 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import pytest
 
 from tests.cli.support import Shell, ended, until
-
-FLOWS = Path(__file__).with_name("flows.py")
-
-
-@pytest.fixture
-def flows(shell: Shell) -> Shell:
-    """A folder with the workflows of `flows.py` in it."""
-    shutil.copy(FLOWS, shell.folder)
-    return shell
-
-
-def posted(shell: Shell) -> list[str]:
-    """What the workflows posted."""
-    return (shell.folder / "posted.txt").read_text().splitlines()
 
 
 @pytest.mark.parametrize(
@@ -65,7 +48,7 @@ def test_the_same_id_again_is_the_same_run(flows: Shell):
     for given in ('"first"', '"second"'):
         told = flows.podium("run", "flows.py:echo", "--id", "r", "--input", given)
         assert (told.code, told.out) == (0, "first\n")
-    assert posted(flows) == ["first"]
+    assert flows.posted() == ["first"]
     taken = flows.podium("run", "flows.py:fails", "--id", "r")
     assert taken.code == 2
     assert taken.error.startswith("run id 'r' belongs to a run of workflow 'echo'.")
@@ -74,7 +57,7 @@ def test_the_same_id_again_is_the_same_run(flows: Shell):
 def test_a_run_without_an_id_is_a_new_one_each_time(flows: Shell):
     ids = {flows.podium("run", "flows.py:echo", "--input", '"x"', "--json").json["id"] for _ in range(2)}
     assert len(ids) == 2
-    assert posted(flows) == ["x", "x"]
+    assert flows.posted() == ["x", "x"]
 
 
 def test_the_database_is_the_one_that_is_named(flows: Shell):
@@ -136,4 +119,4 @@ def test_code_that_has_changed_blocks_the_run_and_says_so(flows: Shell):
     (flows.folder / "flows.py").write_text(code)
     mended = flows.podium(*again)
     assert (mended.code, mended.out) == (0, "Hello\n")
-    assert posted(flows) == ["Hello"]
+    assert flows.posted() == ["Hello"]

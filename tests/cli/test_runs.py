@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,13 +16,14 @@ from tests.cli.support import (
     SURE,
     UNSURE,
     Shell,
+    ended,
+    held,
     is_answer,
     job_arguments,
     ticket,
+    until,
 )
 from tests.wire import Received, Reply, WireServer, ok, server_error
-
-FLOWS = Path(__file__).with_name("flows.py")
 
 EVIL = (
     "red \x1b[31m bell \x07 csi \x9b31m delete \x7f rtl \u202e isolate \u2066 [/b] [bold]x[/] zero\u200bwidth"
@@ -111,15 +110,14 @@ async def test_every_attempt_is_on_the_timeline_with_its_error(shell: Shell, ser
     assert "The server had an error processing your request" in told.out
 
 
-def test_an_error_in_a_step_is_shown_with_its_type_and_line(shell: Shell):
-    shutil.copy(FLOWS, shell.folder)
-    told = shell.podium("run", "flows.py:fails", "--id", "bad")
+def test_an_error_in_a_step_is_shown_with_its_type_and_line(flows: Shell):
+    told = flows.podium("run", "flows.py:fails", "--id", "bad")
     assert told.code == 1
-    shown = shell.podium("runs", "show", "bad")
+    shown = flows.podium("runs", "show", "bad")
     assert shown.code == 0
     assert re.search(r"ValueError \(flows\.py:\d+\): .*the \[/b\]  ?\[31mprinter", shown.out)
     assert re.search(r"step broken +error", shown.out)
-    assert re.search(r"bad +fails +failed .* the \[/b\]", shell.podium("runs", "list").out)
+    assert re.search(r"bad +fails +failed .* the \[/b\]", flows.podium("runs", "list").out)
 
 
 async def test_nothing_that_a_customer_or_a_model_writes_reaches_the_terminal_raw(
@@ -160,23 +158,33 @@ def assert_roundtrip(document: Any) -> None:
     assert "\ufffd" not in text
 
 
-async def test_a_run_is_cancelled_beside_the_job_and_without_one(shell: Shell):
-    shutil.copy(FLOWS, shell.folder)
-    waiting = shell.podium("run", "flows.py:approve", "--id", "letter", "--input", '"Ada"')
+def test_a_run_that_nobody_works_on_is_cancelled_at_the_next_start(flows: Shell):
+    waiting = flows.podium("run", "flows.py:approve", "--id", "letter", "--input", '"Ada"')
     assert waiting.code == 0
-    asked = shell.podium("runs", "cancel", "letter")
+    asked = flows.podium("runs", "cancel", "letter")
     assert (asked.code, asked.out) == (
         0,
         "Run letter will be cancelled as soon as a process works on this database.\n",
     )
-    ended = shell.podium("run", "flows.py:approve", "--id", "letter", "--input", '"Ada"')
+    ended = flows.podium("run", "flows.py:approve", "--id", "letter", "--input", '"Ada"')
     assert ended.code == 1
     assert ended.out.startswith("Run letter is cancelled: ")
-    assert shell.states() == {"letter": "cancelled"}
-    again = shell.podium("runs", "cancel", "letter")
+    assert flows.states() == {"letter": "cancelled"}
+    again = flows.podium("runs", "cancel", "letter")
     assert (again.code, again.error) == (2, "run 'letter' cannot be cancelled: it is cancelled already.")
-    unknown = shell.podium("runs", "cancel", "nobody", "--json")
+    unknown = flows.podium("runs", "cancel", "nobody", "--json")
     assert (unknown.code, unknown.error) == (5, "there is no run 'nobody'. See `podium runs list`.")
+
+
+def test_a_run_of_a_running_job_is_cancelled_at_once(flows: Shell):
+    file = flows.write("t.jsonl", {"id": "a", "text": "slow"}, {"id": "b", "text": "quick"})
+    job = flows.start(*held(file))
+    until(lambda: flows.states() == {"a": "running", "b": "completed"})
+    asked = flows.podium("runs", "cancel", "a", "--json")
+    assert asked.json == {"run": "a", "state": "running", "cancel": "requested"}
+    told = ended(job)
+    assert told.code == 1
+    assert "1 completed, 0 waiting for a person, 0 failed, 1 cancelled\n" in told.out
 
 
 def test_a_reader_that_has_seen_enough_causes_no_noise(finished: FinishedJob):

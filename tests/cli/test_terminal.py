@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from tests.cli.support import Shell, job_arguments, model, ticket, until
+from tests.cli.support import Shell, held, item, job_arguments, model, ticket, until
 from tests.wire import Received, Reply, Said, WireServer
 
 COLOUR = re.compile(rb"\x1b\[[\d;]*\b(3[0-7]|38|4[0-7]|48|9[0-7])[\d;]*m")
@@ -55,10 +55,10 @@ def slowly(request: Received) -> Reply:
 
 
 @pytest.fixture
-def terminal(shell: Shell) -> Shell:
+def terminal(flows: Shell) -> Shell:
     """A folder, and a terminal of 120 columns."""
-    shell.variables |= {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
-    return shell
+    flows.variables |= {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+    return flows
 
 
 async def test_on_a_terminal_the_job_is_shown_live_and_in_colour(terminal: Shell, server: WireServer):
@@ -78,34 +78,35 @@ async def test_on_a_terminal_the_job_is_shown_live_and_in_colour(terminal: Shell
     assert b"Next:" in last
 
 
-async def test_no_color_is_honoured(terminal: Shell, server: WireServer):
+async def test_no_color_is_honoured(terminal: Shell):
     terminal.variables["NO_COLOR"] = "1"
-    code, seen = await shown(
-        terminal, *job_arguments(terminal.write("t.jsonl", ticket(1), "{oops\n"), server)
-    )
+    code, seen = await shown(terminal, *held(terminal.write("t.jsonl", item(1), "{oops\n")))
     assert code == 1
     assert b"1 completed" in seen
     assert not COLOUR.search(seen)
 
 
-async def test_a_terminal_that_can_do_nothing_gets_lines(terminal: Shell, server: WireServer):
+async def test_a_terminal_that_can_do_nothing_gets_lines(terminal: Shell):
     terminal.variables["TERM"] = "dumb"
-    code, seen = await shown(terminal, *job_arguments(terminal.write("t.jsonl", ticket(1)), server))
+    code, seen = await shown(terminal, *held(terminal.write("t.jsonl", item(1))))
     assert code == 0
     assert b"\x1b" not in seen
     assert b"1 completed" in seen
 
 
-async def test_a_file_gets_plain_lines_whatever_the_environment_pretends(shell: Shell, server: WireServer):
-    shell.variables |= {
-        "FORCE_COLOR": "1",
-        "CLICOLOR_FORCE": "1",
-        "TTY_COMPATIBLE": "1",
-        "TERM": "xterm-256color",
-    }
-    told = await shell.job(*job_arguments(shell.write("t.jsonl", ticket(1), "{oops\n"), server))
+def test_a_file_gets_plain_lines_whatever_the_environment_pretends(flows: Shell):
+    flows.variables |= {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "TTY_COMPATIBLE": "1", "TERM": "xterm"}
+    told = flows.podium(*held(flows.write("t.jsonl", item(1), "{oops\n")))
     assert "\x1b" not in told.out
     assert "1 completed" in told.out
+
+
+async def test_reading_commands_are_coloured_on_a_terminal(terminal: Shell):
+    assert terminal.podium("run", "flows.py:echo", "--id", "r", "--input", '"x"').code == 0
+    code, seen = await shown(terminal, "runs", "show", "r")
+    assert code == 0
+    assert COLOUR.search(seen)
+    assert COLOUR.search((await shown(terminal, "runs", "list"))[1])
 
 
 async def test_ctrl_c_on_a_terminal_leaves_it_usable(terminal: Shell, server: WireServer):
@@ -120,11 +121,3 @@ async def test_ctrl_c_on_a_terminal_leaves_it_usable(terminal: Shell, server: Wi
     assert b"Traceback" not in seen
     assert seen.rstrip().endswith(b"goes on from here.")
     assert seen.rfind(b"\x1b[?25h") > seen.rfind(b"\x1b[?25l")
-
-
-async def test_reading_commands_are_coloured_on_a_terminal_only(terminal: Shell, server: WireServer):
-    assert (await terminal.job(*job_arguments(terminal.write("t.jsonl", ticket(1)), server))).code == 0
-    code, seen = await shown(terminal, "runs", "show", "t-1")
-    assert code == 0
-    assert COLOUR.search(seen)
-    assert COLOUR.search((await shown(terminal, "runs", "list"))[1])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 
 from podium import DecisionVerdict, RunBlocked, RunState, ask_human, gather, step, workflow
+from podium.app.database import open_database
 from podium.domain.runs import Run
 from podium.flow.steps import Step
 from podium.flow.workflows import Workflow
@@ -131,10 +134,16 @@ async def begun(database):
     async with app_on(database, desk(original)) as app:
         await app.start(app._workflows["desk"], run_id="r")
         await app.story.state("r", RunState.WAITING)
-        (review,) = await app.reviews.list()
-        await app.reviews.decide(review.id, DecisionVerdict.EDIT, reviewer="ada", value=b'"yes"')
+    await decide(database, "yes")
     assert executed == ["first", "second"]
-    return SimpleNamespace(database=database, review=review)
+    return SimpleNamespace(database=database)
+
+
+async def decide(database: Path, value: str) -> None:
+    """Decide the only open review while nobody works on its run."""
+    async with open_database(database) as other:
+        (review,) = await other.reviews.list()
+        await other.reviews.decide(review.id, DecisionVerdict.EDIT, reviewer="ada", value=orjson.dumps(value))
 
 
 @pytest.mark.parametrize(("changed", "both_sides"), CHANGES, ids=[code.__name__ for code, _ in CHANGES])
@@ -218,8 +227,7 @@ async def test_input_that_no_longer_fits_blocks_the_run(database):
     async with app_on(database, before) as app:
         await app.start(before, 3, run_id="r")
         await app.story.state("r", RunState.WAITING)
-        (review,) = await app.reviews.list()
-        await app.reviews.decide(review.id, DecisionVerdict.REJECT, reviewer="ada")
+    await decide(database, "yes")
     async with app_on(database, after) as app:
         await app.story.state("r", RunState.BLOCKED)
         with pytest.raises(
@@ -256,8 +264,7 @@ async def test_a_fault_in_a_declared_type_blocks_the_run_instead_of_leaving_it_i
     async with app_on(database, day) as app:
         await app.start(day, run_id="r")
         await app.story.state("r", RunState.WAITING)
-        (review,) = await app.reviews.list()
-        await app.reviews.decide(review.id, DecisionVerdict.REJECT, reviewer="ada")
+    await decide(database, "yes")
     moody = True
     async with app_on(database, day) as app:
         await app.story.state("r", RunState.BLOCKED)

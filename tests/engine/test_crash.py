@@ -216,3 +216,65 @@ def test_a_start_that_was_acknowledged_survives_the_kill(tmp_path, database, aft
     connection.close()
     # The last line may have been cut short by the kill.
     assert set(acknowledged[:-1]) <= stored
+
+
+GIVES_UP = """
+from podium.ports.journal import CloseReviews, CreateRun, Deliver
+from podium.storage.sqlite.database import SqliteStorage
+
+@workflow
+async def child() -> None:
+    await sleep(3600)
+
+@step
+async def hurry() -> None: ...
+
+@workflow
+async def gives_up() -> str:
+    asked = [asyncio.create_task(ask_human("Quick!")), asyncio.create_task(child())]
+    await sleep(0.05)
+    for task in asked:
+        task.cancel()
+    await asyncio.wait(asked)
+    await ask_human("Now what?")
+    return "done"
+
+async def main():
+    async with app_on(DATABASE, gives_up, child) as app:
+        await app.start(gives_up, run_id="r")
+        await app.idle()
+        await asyncio.sleep(0.05)
+        await app.idle()
+
+def dies_instead(self, changes, done=None):
+    if any(isinstance(change, CloseReviews | Deliver) for change in changes):
+        die()
+    commit(self, changes, done)
+
+commit = SqliteStorage.commit
+if {dies}:
+    SqliteStorage.commit = dies_instead
+asyncio.run(main())
+"""
+
+
+def test_what_a_run_gave_up_is_given_up_although_the_process_died_just_then(tmp_path, database):
+    assert run(written(tmp_path, GIVES_UP.format(dies=True)), database).returncode == -9
+    # How far the child has come by then depends on the machine.
+    assert standing(database) - {("child", state) for state in ("pending", "running", "waiting")} == {
+        ("Quick!", "open")
+    }
+    went_on = run(written(tmp_path, GIVES_UP.format(dies=False)), database)
+    assert went_on.returncode == 0, went_on.stderr
+    assert standing(database) == {("Quick!", "cancelled"), ("Now what?", "open"), ("child", "cancelled")}
+
+
+def standing(database: Path) -> set[tuple[str, str]]:
+    """How the reviews and the child runs stand."""
+    with sqlite3.connect(database) as connection:
+        reviews = connection.execute("SELECT subject, state FROM reviews").fetchall()
+        children = connection.execute(
+            "SELECT workflow, state FROM runs WHERE parent_run IS NOT NULL"
+        ).fetchall()
+    connection.close()
+    return {*reviews, *children}

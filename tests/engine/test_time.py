@@ -13,6 +13,7 @@ import pytest
 from podium import RunFailed, RunState, now, random, sleep, step, uuid, workflow
 from podium.domain.ids import RunId
 from podium.domain.runs import Run
+from podium.engines.embedded.alarm import Alarm
 from podium.engines.embedded.engine import EmbeddedEngine
 from podium.settings import EngineSettings, StorageSettings
 from podium.storage.sqlite.database import open_sqlite
@@ -245,3 +246,27 @@ async def test_a_runs_time_begins_when_its_code_does_and_not_while_it_is_pending
         run = await app.runs.get("r")
     assert run.started_at is not None
     assert run.started_at - created >= 0.1
+
+
+async def test_an_alarm_notices_that_the_clock_was_set_forward():
+    clock, rung = Clock(), asyncio.Event()
+    alarm = Alarm(clock, rung.set, longest=0.02)
+    alarm.set(clock() + 3600)
+    clock.step(+7200)
+    async with patiently():
+        await rung.wait()
+    alarm.cancel()
+
+
+async def test_an_alarm_rings_for_the_earliest_of_all_times():
+    rung: list[float] = []
+    alarm = Alarm(time.time, lambda: rung.append(time.time()))
+    began = time.time()
+    for seconds in (10, 0.03, 5):
+        alarm.set(began + seconds)
+    await until(lambda: rung)
+    assert 0.02 <= rung[0] - began < 2
+    alarm.set(time.time() + 0.01)
+    alarm.cancel()
+    await asyncio.sleep(0.03)
+    assert len(rung) == 1

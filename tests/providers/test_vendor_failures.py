@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -9,7 +10,7 @@ from email.utils import format_datetime
 import pytest
 
 from podium.domain.answers import FailureKind, Usage
-from podium.ports.models import FinishReason, ModelFailure
+from podium.ports.models import FinishReason, ModelFailure, ModelReply
 from podium.providers import Providers
 from tests import wire
 from tests.providers.asking import KEY, VENDORS, Line, ask
@@ -83,6 +84,29 @@ async def test_the_service_says_what_is_wrong(line: Line):
 async def test_garbage_in_mid_reply_is_not_taken_for_a_reply(line: Line):
     line.server.reply(wire.garbage_midway())
     assert (await line.fail()).kind in {FailureKind.SERVER, FailureKind.RESET}
+
+
+SHAPES = ["[]", "1", "null", "{}", '{"choices": 1}', '{"choices": [1]}', '{"choices": [{"delta": "x"}]}']
+SHAPES += [
+    '{"choices": [{"delta": {"content": 7}, "finish_reason": 7}]}',
+    '{"error": "x"}',
+    '{"error": {"message": 5}}',
+]
+SHAPES += [
+    '{"type": "message_start", "message": 1}',
+    '{"type": "content_block_delta", "delta": 1}',
+    '{"type": 3}',
+]
+SHAPES += ['{"candidates": 7}', '{"candidates": [{"content": 7}]}', '{"candidates": [{"finishReason": {}}]}']
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_json_of_any_other_shape_ends_as_a_failure_or_a_reply(line: Line, shape: str):
+    head = "event: message_start\n" if line.server.vendor == "anthropic" else ""
+    line.server.reply(Raw(f"{head}data: {shape}\n\n".encode(), content_type="text/event-stream"))
+    (outcome,) = await asyncio.gather(line.complete(), return_exceptions=True)
+    assert isinstance(outcome, ModelFailure | ModelReply), repr(outcome)
+    assert str(outcome).isprintable()
 
 
 async def test_an_overload_in_mid_reply_is_retried_elsewhere(line: Line):

@@ -214,7 +214,11 @@ class _Walk:
         for option in options:
             if self._text.startswith(option, at):
                 return option
-        raise ValueError(at)
+        rest = self._text[at:]
+        if not any(option.startswith(rest) for option in options):
+            raise ValueError(at)
+        # The text was cut short within a choice.
+        return rest
 
     def _end(self, at: int) -> int:
         return self._decoder.raw_decode(self._text, at)[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -291,7 +292,8 @@ def _refused_feature(failure: ModelFailure, asked: frozenset[Feature]) -> Featur
 def _parameters(request: ModelRequest, *, native: bool) -> ModelRequestParameters:
     if request.schema is None or not native:
         return ModelRequestParameters()
-    wanted = OutputObjectDefinition(json_schema=dict(request.schema), name=request.schema_name)
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", request.schema_name)[:64]
+    wanted = OutputObjectDefinition(json_schema=dict(request.schema), name=name)
     return ModelRequestParameters(output_mode="native", output_object=wanted)
 
 

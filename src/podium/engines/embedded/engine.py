@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from podium.domain.errors import ErrorRecord, RunCancelled, StorageUnavailable
 from podium.domain.happenings import Happening, RunMoved
-from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.states import TERMINAL_RUN_STATES, RunState
 from podium.engines.embedded.active_run import ActiveRun
-from podium.engines.embedded.alarm import Alarm
 from podium.engines.embedded.attempts import end_of_all
 from podium.engines.embedded.host import Host
 from podium.engines.embedded.spawning import end_of_run, last_move
 from podium.engines.embedded.waiters import Waiter, Waiters
+from podium.engines.embedded.watcher import Watcher
 from podium.ports.journal import Journal, LoadedRun, MoveRun, TakeDelivery
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class EmbeddedEngine:
         self._settings = settings
         self._listener = tell
         self._clock = clock
-        self._look = asyncio.Event()
+        self._watcher = Watcher(journal, settings.poll_interval, clock, self._wanted, self._looked)
         self._host = Host(
             journal,
             workflows,
@@ -73,26 +72,20 @@ class EmbeddedEngine:
             self._tell,
             self._left,
             self._adopt,
-            self._look.set,
+            self._watcher.look,
         )
         self._active: dict[RunId, ActiveRun] = {}
         self._attempts: set[asyncio.Task[None]] = set()
         self._loading: dict[RunId, asyncio.Task[None]] = {}
         # Runs to take up when there is room, in order; with the row of those that have no journal yet.
         self._queue: OrderedDict[RunId, Run | None] = OrderedDict()
-        # Deliveries read from the inbox that no run has taken yet.
-        self._mail: dict[RunId, list[Delivery]] = {}
-        self._last_delivery = 0
         self._asleep: set[RunId] = set()
-        self._foreign: set[RunId] = set()
         # Blocked runs that are to be tried again.
         self._unblocked: set[RunId] = set()
         self._ending: set[RunId] = set()
         self._waiters = Waiters()
-        self._looking = False
         self._quiet = asyncio.Event()
-        self._alarm = Alarm(clock, self._look.set)
-        self._watcher: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._only: RunId | None = None
         self._failure: Exception | None = None
         self._closing = False
@@ -109,8 +102,9 @@ class EmbeddedEngine:
                     self._queue[run.id] = None
                 last = run
         # Before anything can seem idle, whatever has a delivery waiting is to be taken up.
-        await self._read_inbox()
-        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+        await self._watcher.read_inbox()
+        self._admit()
+        self._watching = asyncio.get_running_loop().create_task(self._watch())
         return taken_up
 
     async def submit(self, run: Run) -> tuple[Run, bool]:
@@ -161,7 +155,7 @@ class EmbeddedEngine:
 
     def look(self) -> None:
         """Look into the inbox now: something was put there by this process."""
-        self._look.set()
+        self._watcher.look()
 
     async def idle(self) -> None:
         """Return once nothing is left to do here: every run has ended, or waits for somebody.
@@ -175,10 +169,8 @@ class EmbeddedEngine:
             self._check()
 
     def _at_work(self) -> bool:
-        about_to_look = self._look.is_set() or self._looking
-        return bool(
-            self._active or self._loading or self._queue or self._asleep or self._ending or about_to_look
-        )
+        runs = self._active or self._loading or self._queue or self._asleep or self._ending
+        return bool(runs) or self._watcher.is_busy
 
     async def close(self) -> None:
         """Stop working. Runs stay as the journal has them; attempts under way are cancelled and their end awaited.
@@ -190,7 +182,10 @@ class EmbeddedEngine:
         self._waiters.fail(
             StorageUnavailable("Podium has been closed; the run goes on when it is opened again.")
         )
-        own: list[asyncio.Task[Any]] = [*self._loading.values(), *([self._watcher] if self._watcher else [])]
+        own: list[asyncio.Task[Any]] = [
+            *self._loading.values(),
+            *([self._watching] if self._watching else []),
+        ]
         for task in own:
             task.cancel()
         # Attempts are cancelled by now; a second time would tear them out of their clean-up.
@@ -217,7 +212,7 @@ class EmbeddedEngine:
         try:
             loaded = await self._journal.load(run_id)
             if loaded is None:
-                self._mail.pop(run_id, None)
+                self._watcher.take_mail(run_id)
             elif not self._stopped and run_id not in self._active:
                 self._activate(loaded)
         except Exception as error:  # noqa: BLE001 - a run that cannot be loaded must not be left out in silence
@@ -230,13 +225,13 @@ class EmbeddedEngine:
     def _activate(self, loaded: LoadedRun) -> None:
         run = loaded.run
         if run.state in TERMINAL_RUN_STATES:
-            self._journal.commit([TakeDelivery(delivery.id) for delivery in self._mail.pop(run.id, ())])
+            self._journal.commit([TakeDelivery(delivery.id) for delivery in self._watcher.take_mail(run.id)])
             # Whoever waits for it read an older row.
             self._waiters.moved(last_move(run))
-        elif run.state in _WITHOUT_CODE and self._is_cancelled(run.id):
+        elif run.state in _WITHOUT_CODE and self._watcher.is_cancelled(run.id):
             self._cancel_without_code(run)
         elif not self._is_ours(run):
-            self._foreign.add(run.id)
+            self._watcher.disregard(run.id)
         elif run.state is RunState.BLOCKED and run.id not in self._unblocked:
             self._waiters.moved(last_move(run))
         elif run.state is not RunState.PAUSED:
@@ -257,13 +252,10 @@ class EmbeddedEngine:
         wanted = only is None or run.id == only or (run.parent is not None and run.id.startswith(f"{only}/"))
         return wanted and run.workflow in self._workflows
 
-    def _is_cancelled(self, run_id: RunId) -> bool:
-        return any(delivery.kind is DeliveryKind.CANCEL for delivery in self._mail.get(run_id, ()))
-
     def _cancel_without_code(self, run: Run) -> None:
         at = self._clock()
         error = ErrorRecord(RunCancelled.__name__, "the run was cancelled")
-        taken = [TakeDelivery(delivery.id) for delivery in self._mail.pop(run.id)]
+        taken = [TakeDelivery(delivery.id) for delivery in self._watcher.take_mail(run.id)]
         move = MoveRun(run.id, RunState.CANCELLED, at, run.spending, error=error)
         moved = RunMoved(run.id, run.workflow, RunState.CANCELLED, at, run.spending, None, error)
         self._ending.add(run.id)
@@ -271,7 +263,7 @@ class EmbeddedEngine:
         def done() -> None:
             self._ending.discard(run.id)
             self._tell(moved)
-            self._look.set()
+            self._watcher.look()
             self._left(run.id, None)
 
         self._journal.commit([move, *end_of_run(run, None, error, at), *taken], done)
@@ -284,8 +276,8 @@ class EmbeddedEngine:
     def _left(self, run_id: RunId, wake_at: float | None) -> None:
         self._active.pop(run_id, None)
         if wake_at is not None and not self._stopped:
-            self._alarm.set(wake_at)
-        if run_id in self._mail or run_id in self._unblocked:
+            self._watcher.look_at(wake_at)
+        if self._watcher.has_mail(run_id) or run_id in self._unblocked:
             # That came too late for the run as it was in memory.
             self._take_up(run_id)
         self._admit()
@@ -297,55 +289,26 @@ class EmbeddedEngine:
         task.add_done_callback(self._attempts.discard)
         return task
 
-    # what comes from outside: times and deliveries
+    # what comes from outside
 
     async def _watch(self) -> None:
         try:
-            while not self._stopped:
-                self._look.clear()
-                self._looking = True
-                await self._wake_due()
-                await self._read_inbox()
-                self._looking = False
-                self._quiet.set()
-                await self._news()
+            await self._watcher.watch()
         except Exception as error:  # noqa: BLE001 - without its watcher the engine would wait for ever
             self._fail(error)
 
-    async def _news(self) -> None:
-        while not self._look.is_set():
-            try:
-                async with asyncio.timeout(self._settings.poll_interval):
-                    await self._look.wait()
-            except TimeoutError:
-                if self._journal.changed_elsewhere():
-                    return
+    def _wanted(self, run_id: RunId) -> None:
+        self._take_up(run_id)
+        self._hand_over(run_id)
 
-    async def _wake_due(self) -> None:
-        now = self._clock()
-        # Those that are not ours stay due, and must not hide the ones that are.
-        for run_id in await self._journal.due(now, _PAGE + len(self._foreign)):
-            if run_id not in self._foreign:
-                self._take_up(run_id)
+    def _looked(self) -> None:
         self._admit()
-        following = await self._journal.next_wake()
-        if following is not None:
-            # Runs that were just woken stay listed until they have moved, so what is past is looked at again soon.
-            self._alarm.set(following if following > now else now + self._settings.poll_interval)
-
-    async def _read_inbox(self) -> None:
-        while deliveries := await self._journal.deliveries(self._last_delivery, _PAGE):
-            for delivery in deliveries:
-                self._last_delivery = delivery.id
-                self._mail.setdefault(delivery.run, []).append(delivery)
-                self._take_up(delivery.run)
-                self._hand_over(delivery.run)
-        self._admit()
+        self._quiet.set()
 
     def _hand_over(self, run_id: RunId) -> None:
         active = self._active.get(run_id)
         if active is not None and active.takes_deliveries:
-            for delivery in self._mail.pop(run_id, ()):
+            for delivery in self._watcher.take_mail(run_id):
                 active.accept(delivery)
 
     # telling
@@ -382,7 +345,7 @@ class EmbeddedEngine:
         self._waiters.fail(error)
 
     def _stop(self) -> None:
-        self._alarm.cancel()
+        self._watcher.stop()
         for active in self._active.values():
             active.close()
         self._active.clear()
