@@ -21,10 +21,8 @@ setup: ## Build .venv from the pinned, hashed requirements (free when nothing ch
 	@$(PYTHON) scripts/environment.py setup
 
 run: setup ## Work through the support desk's tickets; FRESH=1 starts over, MODEL=provider:name picks the model
-	@$(if $(FRESH),stamp=$$(date +%Y%m%d-%H%M%S); for part in outbox.db outbox.db-wal outbox.db-shm; do \
-		[ ! -e $$part ] || mv $$part $$(echo $$part | sed "s/outbox.db/outbox.db.before-$$stamp/"); done)
 	@PODIUM_FRESH_HINT='make run FRESH=1' $(PODIUM) run $(DESK)/desk.py:support --each $(DESK)/tickets.jsonl --id-field id \
-		$(if $(FRESH),--fresh) $(if $(MODEL),--model $(MODEL)) || [ $$? -eq 1 ] # 1: all was worked on, not all went well
+		$(if $(FRESH),--fresh --fresh-also outbox.db) $(if $(MODEL),--model $(MODEL)) || [ $$? -eq 1 ] # 1: all was worked on, not all went well
 
 test: lint ## Run lint, types, layer contracts and all the tests; ARGS= goes to pytest
 	$(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)

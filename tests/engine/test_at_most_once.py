@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from podium import InvalidDefinition, RunBlocked, RunState, StepFailed, step, workflow
+from podium import InvalidDefinition, RunBlocked, RunState, StepFailed, ask_human, step, workflow
 from podium.domain.journal import EntryType
 from tests.support.apps import app_on, some
 from tests.support.processes import run, world, written
@@ -136,3 +136,40 @@ async def test_stopping_while_it_runs_leaves_its_outcome_unknown_too(database):
 async def test_it_cannot_be_declared_with_retries():
     with pytest.raises(InvalidDefinition, match="at_most_once forbids a second execution"):
         step(at_most_once=True, retries=1)
+
+
+async def test_a_run_that_gives_one_up_before_it_begins_leaves_memory_all_the_same(database):
+    go, sent = asyncio.Event(), []
+
+    @step
+    async def one() -> None:
+        await go.wait()
+
+    @step
+    async def other() -> None:
+        await go.wait()
+
+    @step(at_most_once=True)
+    async def send() -> None:
+        sent.append(1)
+
+    async def sends() -> None:
+        await one()
+        await send()
+
+    @workflow
+    async def changes_its_mind() -> None:
+        sending = asyncio.create_task(sends())
+        await asyncio.sleep(0)
+        await other()
+        sending.cancel()
+        await ask_human("What now?")
+
+    async with app_on(database, changes_its_mind) as app:
+        await app.start(changes_its_mind, run_id="r")
+        await app.story.state("r", RunState.RUNNING)
+        # Both outcomes go into one commit, so that the second is there before `send` can begin.
+        go.set()
+        await app.story.state("r", RunState.WAITING)
+        assert not app.in_memory
+    assert not sent

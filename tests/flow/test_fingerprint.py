@@ -144,10 +144,20 @@ def test_what_contains_itself_is_refused():
 
 
 PROGRAM = """
-from tests.flow.test_fingerprint import Model, Pair, Shape, mark
+from dataclasses import dataclass
+from podium.domain.values import fingerprint
+
+@dataclass
+class Pair:
+    left: object
+    right: object
+
+def mark(value):
+    return fingerprint({"argument": value}, "")
+
 words = "the quick brown fox jumps over the lazy dog".split()
-print(mark(set(words)), mark({word: {word, "x", 1} for word in set(words)}), mark(Model(name="m", tags=set(words))),
-      mark(Pair(frozenset(words), Shape.ROUND)), mark({frozenset({w}): 1 for w in set(words)}))
+print(mark(set(words)), mark({word: {word, "x", 1} for word in set(words)}), mark(Pair(frozenset(words), 1)),
+      mark({frozenset({w}): 1 for w in set(words)}))
 """
 
 

@@ -17,19 +17,23 @@ Tree = tuple[Any, ...]
 NAMES = ("a", "b", "c")
 
 
-@step(name="work")
-async def work(name: str) -> str:
-    raise AssertionError("the driver decides what it gives")
+async def work(argument: str) -> str:
+    """What the steps do on an engine; a test's driver decides itself what they give."""
+    await asyncio.sleep(Dice().random() * 0.004)
+    if Dice().random() < 0.15:
+        raise ValueError(f"no luck with {argument}")
+    return argument
 
 
-STEPS: dict[str, Step[[str], str]] = {name: step(name=name)(work.function) for name in NAMES}
+STEPS: dict[str, Step[[str], str]] = {name: step(name=name)(work) for name in NAMES}
 
 
 class Memory:
     """What the branches of one run share, as any program may."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, scale: float) -> None:
         self.log = log
+        self.scale = scale
         self.count = 0
         self.lock = asyncio.Lock()
         self.queue: asyncio.Queue[int] = asyncio.Queue()
@@ -39,9 +43,11 @@ class Memory:
         self.log.append(f"{self.count} {what}")
 
 
-def program(tree: Tree) -> Program:
+def program(tree: Tree, scale: float = 1.0) -> Program:
+    """The code of a tree; all its times are multiplied by `scale`."""
+
     async def code(log: Log) -> str:
-        memory = Memory(log)
+        memory = Memory(log, scale)
         result = await run(tree, memory)
         memory.note("ended")
         return f"{result} after {memory.count}"
@@ -112,14 +118,14 @@ async def as_they_come(memory: Memory, *trees: Tree) -> str:
 
 async def limited(memory: Memory, seconds: float, tree: Tree) -> str:
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds * memory.scale):
             return await run(tree, memory)
     except TimeoutError:
         return "too late"
 
 
 async def waited_for(memory: Memory, seconds: float, tree: Tree) -> str:
-    return await asyncio.wait_for(run(tree, memory), seconds)
+    return await asyncio.wait_for(run(tree, memory), seconds * memory.scale)
 
 
 async def caught(memory: Memory, tree: Tree, handler: Tree) -> str:
@@ -169,12 +175,12 @@ async def through_a_queue(memory: Memory, tree: Tree) -> str:
 
 
 async def pause(memory: Memory, seconds: float) -> str:
-    await sleep(seconds)
+    await sleep(seconds * memory.scale)
     return now().isoformat()
 
 
 async def nap(memory: Memory, seconds: float) -> str:
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(seconds * memory.scale)
     return "napped"
 
 
@@ -234,6 +240,6 @@ def parts_of(leaves: int, parts: int, dice: Dice) -> list[int]:
     return [end - start for start, end in itertools.pairwise([0, *cuts, leaves])]
 
 
-def a_program(seed: int, leaves: int) -> Program:
+def a_program(seed: int, leaves: int, scale: float = 1.0) -> Program:
     """The program of that seed and size."""
-    return program(tree_of(leaves, Dice(seed)))
+    return program(tree_of(leaves, Dice(seed)), scale)

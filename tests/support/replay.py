@@ -30,12 +30,13 @@ class Life:
 
     program: Program
     seed: int
+    started_at: float = STARTED_AT
     log: Log = field(default_factory=list)
     asked: list[Operation] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.execution = Execution(RUN, self.seed, STARTED_AT)
+        self.execution = Execution(RUN, self.seed, self.started_at)
         self.execution.start(lambda: self.program(self.log))
         self._take()
 

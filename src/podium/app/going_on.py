@@ -68,7 +68,8 @@ async def _here(
     file = Path((run.source or "").rpartition(":")[0])
     if not run.source or not file.is_relative_to(Path.cwd()):
         where = f" It was started from {run.source}." if run.source else ""
-        return Continuation(run.id, None, f"Run {run.id} goes on when its workflow is started again.{where}")
+        why = f"Run {run.id} goes on when its workflow is started again: only code below this folder is run here."
+        return Continuation(run.id, None, f"{why}{where}")
     try:
         loaded = load_workflow(run.source)
         check_models(loaded.prompts, settings.gateway, environment)

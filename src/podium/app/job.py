@@ -104,4 +104,7 @@ async def total_up(app: Podium, run_ids: Sequence[RunId]) -> JobTotals:
 def _standing(run: Run) -> str:
     if run.state in TERMINAL_RUN_STATES:
         return "ended"
-    return "waiting" if run.state is RunState.WAITING else "resumed"
+    if run.state is RunState.WAITING:
+        return "waiting"
+    # Stored by an earlier start of the job, but never begun.
+    return "new" if run.started_at is None else "resumed"

@@ -9,6 +9,7 @@ from typing import Any, assert_never
 
 import orjson
 
+from podium.app.wanted import wanted
 from podium.domain.errors import InvalidInput
 from podium.domain.reviews import Decision, DecisionVerdict, Review
 from podium.domain.runs import DEFAULT_TENANT
@@ -103,7 +104,7 @@ def _fitting(review: Review, given: bytes) -> bytes:
     import jsonschema
 
     schema = orjson.loads(review.draft.schema)
-    value = _text(given) if schema.get("type") == "string" else _json(given)
+    value = _text(given) if schema.get("type") == "string" else _json(given, review.draft.schema)
     errors = sorted(
         jsonschema.Draft202012Validator(schema).iter_errors(value), key=lambda error: len(error.path)
     )
@@ -128,8 +129,8 @@ def _text(given: bytes) -> str:
         raise InvalidInput(f"the value is not UTF-8 text: {error.reason} at byte {error.start}.") from None
 
 
-def _json(given: bytes) -> Any:
+def _json(given: bytes, schema: bytes) -> Any:
     try:
         return orjson.loads(given)
     except orjson.JSONDecodeError as error:
-        raise InvalidInput(f"the value is not valid JSON: {error}") from None
+        raise InvalidInput(f"the value is not valid JSON: {error}; wanted is {wanted(schema)}.") from None

@@ -19,7 +19,10 @@ from podium.flow.failures import decode_error
 
 @dataclass(frozen=True, slots=True)
 class TimelineAttempt:
-    """One attempt: a request to a model (`call`) or a failed try of a step (`error`, next at `resume_at`)."""
+    """One attempt: a request to a model (`call`) or a failed try of a step (`error`, next at `resume_at`).
+
+    `at` is when it began and `resume_at` when the next may, in seconds since the epoch; `seconds` is how long it took.
+    """
 
     number: int
     at: float
@@ -81,6 +84,11 @@ def timeline_of(run: Run, entries: Sequence[Entry]) -> Timeline:
             case EntryType.ERROR:
                 operation.state, operation.ended_at = "error", entry.at
                 operation.error = decode_error(entry.payload)
+                if entry.attempt > 1:
+                    # The earlier ones have entries of their own; the last one is this.
+                    took = entry.at - entry.started_at
+                    last = TimelineAttempt(entry.attempt, entry.started_at, took, error=operation.error)
+                    operation.attempts.append(last)
             case _:
                 assert_never(entry.type)
         if operation.ended_at is not None:
@@ -92,4 +100,4 @@ def _attempt(entry: Entry) -> TimelineAttempt:
     note = decode_note(entry.payload)
     took = note.call.latency if note.call is not None else entry.at - entry.started_at
     number = note.call.number if note.call is not None else entry.attempt
-    return TimelineAttempt(number, entry.at, max(took, 0.0), note.call, note.error, note.resume_at)
+    return TimelineAttempt(number, entry.started_at, max(took, 0.0), note.call, note.error, note.resume_at)

@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from podium.app.wanted import wanted
 from podium.cli.exits import Exit
 from podium.cli.options import (
     DEFAULT_DATABASE,
@@ -215,8 +216,8 @@ def _print_review(review: Review) -> None:
     evidence = orjson.loads(draft.evidence)
     for name, item in evidence.items():
         if item not in (None, [], ""):
-            shown = item if isinstance(item, str) else orjson.dumps(item).decode()
-            out.print(Text(f"{plain(name)}: {harmless(shown)}"))
+            out.print(Text(f"{plain(name)}: {harmless(_evidence_text(item))}"))
+    out.print(Text(f"Wanted: {plain(wanted(draft.schema), 200)}"))
     if draft.proposal is not None:
         out.print(Text("\nProposal:", style="bold"))
         out.print(Text(harmless(_value_text(draft.proposal))))
@@ -227,6 +228,18 @@ def _print_review(review: Review) -> None:
         )
         if made.value is not None and made.value != draft.proposal:
             out.print(Text(harmless(_value_text(made.value))))
+
+
+def _evidence_text(item: object) -> str:
+    match item:
+        case str():
+            return item
+        case float():
+            return f"{item:.2f}"
+        case list() if all(isinstance(each, str) for each in item):
+            return "; ".join(item)
+        case _:
+            return orjson.dumps(item).decode()
 
 
 def _value_text(data: bytes) -> str:

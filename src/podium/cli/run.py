@@ -12,7 +12,7 @@ import orjson
 import typer
 from rich.text import Text
 
-from podium.cli.exits import Exit
+from podium.cli.exits import Exit, complain
 from podium.cli.job import run_job
 from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, Models, database_hint, program
 from podium.cli.output import console, harmless, plain, print_json
@@ -67,6 +67,10 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Put an existing database aside, which keeps it, and start over.")
     ] = False,
+    fresh_also: Annotated[
+        list[Path] | None,
+        typer.Option(help="With --fresh: put this file aside as well (an outbox, say); may be repeated."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a workflow durably: what is finished is never repeated, what was interrupted goes on."""
@@ -84,13 +88,13 @@ def run(
     farewell = _GOES_ON.format(" without --fresh" if fresh else "")
     if each is not None:
         _check_readable(each)
-        _start_over(database, wanted=fresh, as_json=as_json)
+        _start_over(database, fresh_also or [], wanted=fresh, as_json=as_json)
         job = partial(run_job, loaded, each, id_field, database, settings, as_json=as_json, farewell=farewell)
         code = wait_for(job, farewell)
     else:
         name = new_run_id() if run_id is None else checked_run_id(run_id)
         encoded = loaded.chosen.parse_input(_input(given, loaded.chosen))
-        _start_over(database, wanted=fresh, as_json=as_json)
+        _start_over(database, fresh_also or [], wanted=fresh, as_json=as_json)
         ended = wait_for(
             lambda: _run_once(loaded, encoded, name, database, settings),
             farewell if run_id else _unnamed(name),
@@ -132,10 +136,10 @@ def _input(given: str | None, workflow: Workflow[Any, Any]) -> bytes:
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _start_over(database: Path, *, wanted: bool, as_json: bool) -> None:
+def _start_over(database: Path, also: list[Path], *, wanted: bool, as_json: bool) -> None:
     from podium.app.fresh import put_aside
 
-    moved = wait_for(lambda: put_aside(database)) if wanted else None
+    moved = wait_for(lambda: put_aside(database, also)) if wanted else None
     if moved is not None and not as_json:
         console().print(Text(f"The earlier database is now {plain(moved)}.", style="dim"))
 
@@ -151,7 +155,11 @@ async def _run_once(
 
     source, workflows = loaded.source, loaded.workflows
     async with Podium(database, workflows=workflows, settings=settings, source=source, only=name) as app:
-        await app.submit(loaded.chosen, encoded, name)
+        stored, _ = await app.submit(loaded.chosen, encoded, name)
+        if stored.input != encoded:
+            complain(
+                f"run {name} exists with another input, which stands; give another --id to run this one."
+            )
         await app.idle()
         return await app.runs.get(name)
 
@@ -178,6 +186,11 @@ def _print_end(run: Run, database: Path) -> None:
             out.print(Text(f"Run {plain(run.id)} waits for {plain(run.waiting_on)}."))
             out.print(Text(f"See {program()} reviews list{hint}", style="dim"))
         case _:
-            why = plain(run.error.message) if run.error is not None else ""
-            out.print(Text(f"Run {plain(run.id)} is {run.state}: {why}", style="red"))
+            why = (
+                plain(f"{run.error.type}: {run.error.message}")
+                if run.error is not None
+                else "no reason is recorded"
+            )
+            state = "is blocked" if run.state is RunState.BLOCKED else run.state
+            out.print(Text(f"Run {plain(run.id)} {state}: {why}", style="red"))
             out.print(Text(f"See {program()} runs show {plain(shlex.quote(run.id))}{hint}", style="dim"))

@@ -74,6 +74,8 @@ def list_runs(
             Text(plain(reason, 80)),
         )
     console().print(table)
+    if len(found) == limit:
+        console().print(Text(f"There may be more: --limit {limit * 4} shows up to {limit * 4}.", style="dim"))
 
 
 @app.command(epilog="Examples: podium runs show ticket-007 · podium runs show ticket-007 --full")

@@ -50,9 +50,10 @@ class Execute:
 
 @dataclass(frozen=True, slots=True)
 class WaitUntil:
-    """Wait until `due`, in seconds since the epoch."""
+    """Wait until `due`, asked for at `since`; both in seconds since the epoch."""
 
     due: float
+    since: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,7 @@ class Execution:
         if self._closed:
             return
         key = current_branch.get().key("timer")
-        intent = Intent(OperationKind.TIMER, "timer", "", WaitUntil(handle.when()), _NOTHING)
+        intent = Intent(OperationKind.TIMER, "timer", "", WaitUntil(handle.when(), self._now), _NOTHING)
         self._timers[id(handle)] = key
 
         def settle(_: Entry) -> None:
@@ -223,7 +223,7 @@ class Execution:
     def _ask(self, key: str, intent: Intent, settle: Callable[[Entry], None]) -> None:
         if isinstance(intent.request, WaitUntil) and self._clock < self._now:
             # The system's clock was set back: the run's time stands until it has caught up, its timers do not.
-            due = WaitUntil(intent.request.due - self._now + self._clock)
+            due = replace(intent.request, due=intent.request.due - self._now + self._clock)
             intent = replace(intent, request=due)
         self._asked[key] = _Asked(intent, settle)
         self._open += 1
@@ -262,7 +262,9 @@ class Execution:
     def _result_of(self, main: asyncio.Task[Any]) -> Result:
         if main.cancelled():
             if self._signal is Signal.TIMEOUT:
-                message = "the run used up its active time (the workflow's timeout)"
+                message = (
+                    "the run used up its active time: raise @workflow(timeout=...), or do less in one run"
+                )
                 return Errored(ErrorRecord(RunTimeout.__name__, message))
             if self._signal is Signal.CANCEL:
                 return Stopped()

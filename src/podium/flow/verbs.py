@@ -58,7 +58,7 @@ async def sleep(duration: float | datetime.timedelta) -> None:
     if not 0 <= seconds < 10 * 366 * 86_400:
         raise InvalidInput(f"sleep({duration!r}): the duration must be from 0 seconds to 10 years.")
     # The due time is not part of the fingerprint: it follows from the journal and may change with the code.
-    request = WaitUntil(run.now() + seconds)
+    request = WaitUntil(run.now() + seconds, run.now())
     await run.perform(Intent(OperationKind.TIMER, "sleep", "", request, _TIMER))
 
 

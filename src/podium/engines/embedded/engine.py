@@ -36,6 +36,8 @@ _ENDS = TERMINAL_RUN_STATES | {RunState.BLOCKED}
 _UNFINISHED = frozenset({RunState.PENDING, RunState.RUNNING})
 _WITHOUT_CODE = frozenset({RunState.PENDING, RunState.BLOCKED, RunState.PAUSED})
 """States in which a run is cancelled without its code having a say: it has not begun, cannot run, or must not."""
+_RESERVE = 4
+"""How many runs beyond the limit may be in memory because somebody has decided something about them."""
 _PATIENCE = 3.0
 """How many seconds closing waits for attempts that ignore their cancellation, before it ends them by force."""
 
@@ -79,6 +81,8 @@ class EmbeddedEngine:
         self._loading: dict[RunId, asyncio.Task[None]] = {}
         # Runs to take up when there is room, in order; with the row of those that have no journal yet.
         self._queue: OrderedDict[RunId, Run | None] = OrderedDict()
+        # Those of them for which something came from outside.
+        self._urgent: set[RunId] = set()
         self._asleep: set[RunId] = set()
         # Blocked runs that are to be tried again.
         self._unblocked: set[RunId] = set()
@@ -197,10 +201,23 @@ class EmbeddedEngine:
         if run_id not in self._active:
             self._queue.setdefault(run_id, None)
 
+    def _take_up_first(self, run_id: RunId) -> None:
+        self._take_up(run_id)
+        if run_id in self._queue:
+            self._queue.move_to_end(run_id, last=False)
+            self._urgent.add(run_id)
+
+    def _has_room(self, free: int) -> bool:
+        if self._stopped or not self._queue:
+            return False
+        # Somebody waits for those that were decided or cancelled: a full house has some room for them still.
+        return free > 0 or (free > -_RESERVE and next(iter(self._queue)) in self._urgent)
+
     def _admit(self) -> None:
         free = self._settings.max_active_runs - len(self._active) - len(self._loading)
-        while self._queue and free > 0 and not self._stopped:
+        while self._has_room(free):
             run_id, fresh = self._queue.popitem(last=False)
+            self._urgent.discard(run_id)
             if fresh is not None:
                 self._activate(LoadedRun(fresh, ()))
             elif not any(run_id in busy for busy in (self._loading, self._active, self._ending)):
@@ -298,7 +315,7 @@ class EmbeddedEngine:
             self._fail(error)
 
     def _wanted(self, run_id: RunId) -> None:
-        self._take_up(run_id)
+        self._take_up_first(run_id)
         self._hand_over(run_id)
 
     def _looked(self) -> None:

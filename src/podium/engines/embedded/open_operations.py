@@ -179,8 +179,8 @@ class OpenOperations:
                 self._at(self._resume_at[key], operation, self._attempt_again)
             case Execute():
                 self._start(operation, request)
-            case WaitUntil(due):
-                self._at(due, operation, self._timer_due)
+            case WaitUntil(due, since):
+                self._at(due, operation, partial(self._timer_due, since))
             case AskPerson():
                 review = review_for(self._run, key, request, self._host.clock())
                 self._waiting_on[key] = f"review {review.id} in queue {review.draft.queue}"
@@ -209,6 +209,8 @@ class OpenOperations:
         operation = self._open.get(entry.key)
         if not self._closed and operation is not None and isinstance(operation.intent.request, Execute):
             self._work(operation, operation.intent.request, entry.attempt)
+        # Given up meanwhile, it leaves the run with nothing to do.
+        self._on_disk(entry)
 
     def _work(self, operation: Operation, request: Execute, number: int) -> None:
         self._working[operation.key] = self._host.work(
@@ -258,9 +260,9 @@ class OpenOperations:
         self._rouse()
         self._begin(operation)
 
-    def _timer_due(self, operation: Operation) -> None:
-        due, _ = self._alarms.pop(operation.key)
-        self._settle(operation, EntryType.DONE, _NULL, 1, due)
+    def _timer_due(self, since: float, operation: Operation) -> None:
+        del self._alarms[operation.key]
+        self._settle(operation, EntryType.DONE, _NULL, 1, since)
 
     def _at(self, due: float, operation: Operation, go_on: Callable[[Operation], None]) -> None:
         delay = max(due - self._host.clock(), 0.0)
