@@ -44,6 +44,6 @@ def test_an_interrupted_program_ends_promptly(ending: str):
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10
     assert errors.strip().endswith("KeyboardInterrupt")
     assert "Exception ignored" not in errors

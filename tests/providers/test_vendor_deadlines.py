@@ -29,7 +29,7 @@ async def test_silence_before_the_first_token_ends_at_its_deadline(line: Line, r
     began = time.monotonic()
     failure = await line.fail(ask(first_token=SHORT))
     assert failure.kind is FailureKind.STALL
-    assert SHORT <= time.monotonic() - began < SHORT + 1
+    assert SHORT <= time.monotonic() - began < SHORT + 3
     assert "no token within 0.15 s" in str(failure)
 
 
@@ -38,13 +38,13 @@ async def test_silence_in_mid_reply_ends_at_the_stall_deadline(line: Line):
     began = time.monotonic()
     failure = await line.fail(ask(stall=SHORT))
     assert failure.kind is FailureKind.STALL
-    assert SHORT <= time.monotonic() - began < SHORT + 1
+    assert SHORT <= time.monotonic() - began < SHORT + 3
     assert "fell silent" in str(failure)
 
 
 async def test_slow_tokens_are_no_stall_while_they_keep_coming(line: Line):
     line.server.reply(wire.drip("one two three four", pause=0.1))
-    assert (await line.complete(ask(stall=0.5, first_token=0.5))).text == "one two three four"
+    assert (await line.complete(ask(stall=3, first_token=3))).text == "one two three four"
 
 
 async def test_slow_tokens_do_not_put_off_the_end(line: Line):
@@ -52,7 +52,7 @@ async def test_slow_tokens_do_not_put_off_the_end(line: Line):
     began = time.monotonic()
     failure = await line.fail(ask(total=0.35))
     assert failure.kind is FailureKind.TIMEOUT
-    assert 0.35 <= time.monotonic() - began < 1.35
+    assert 0.35 <= time.monotonic() - began < 3
 
 
 async def test_a_cancelled_request_ends_at_once_and_the_next_one_works(line: Line):
@@ -106,7 +106,7 @@ async def test_an_address_that_does_not_answer_ends_at_the_connect_deadline(line
             await provider.complete(model, ask(connect=SHORT))
     await providers.close()
     assert caught.value.kind is FailureKind.CONNECT
-    assert SHORT <= time.monotonic() - began < SHORT + 1
+    assert SHORT <= time.monotonic() - began < SHORT + 3
 
 
 def test_every_vendor_is_tried():

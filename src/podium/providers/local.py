@@ -131,17 +131,20 @@ class _Pool:
         if stop.is_set():
             return Refused(FailureKind.TIMEOUT, "was no longer wanted")
         try:
-            worker = self._idle.pop() if self._idle else Worker(self._path, self._plan.threads)
+            worker = self._worker()
+            try:
+                reply = worker.answer(request, stop)
+            finally:
+                self._idle.append(worker)
         except Refused as refused:
             return refused
         except Exception as error:  # noqa: BLE001 - a fault of the library must not end the thread unheard
             return Refused(FailureKind.INTERNAL, f"failed unexpectedly: {type(error).__name__}: {error}")
+        return Refused(FailureKind.INTERNAL, "was stopped in mid-reply") if stop.is_set() else reply
+
+    def _worker(self) -> Worker:
+        # There are never more threads here than workers may be, so that one idle or a new one it is.
         try:
-            reply = worker.answer(request, stop)
-            return Refused(FailureKind.INTERNAL, "was stopped in mid-reply") if stop.is_set() else reply
-        except Refused as refused:
-            return refused
-        except Exception as error:  # noqa: BLE001 - as above
-            return Refused(FailureKind.INTERNAL, f"failed unexpectedly: {type(error).__name__}: {error}")
-        finally:
-            self._idle.append(worker)
+            return self._idle.pop()
+        except IndexError:
+            return Worker(self._path, self._plan.threads)

@@ -95,6 +95,11 @@ class ActiveRun:
         else:
             self._signal(Signal.CANCEL, taken)
 
+    def save_spending(self) -> None:
+        """Store what the run has used, because this process will not go on with it."""
+        if self._state is RunState.RUNNING and not self._closed:
+            self._move(RunState.RUNNING)
+
     def close(self) -> None:
         """Leave memory without a change of state; attempts under way are being cancelled when this returns."""
         self._closed = True

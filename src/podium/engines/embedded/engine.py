@@ -182,6 +182,9 @@ class EmbeddedEngine:
         An attempt that ignores its cancellation is not waited for longer than a few seconds.
         """
         self._closing = True
+        if self._failure is None:
+            for active in self._active.values():
+                active.save_spending()
         self._stop()
         self._waiters.fail(
             StorageUnavailable("Podium has been closed; the run goes on when it is opened again.")
