@@ -140,14 +140,17 @@ def test_a_line_that_has_changed_since_its_run_began_changes_nothing(flows: Shel
     assert flows.posted() == ["item 1"]
 
 
-def test_fresh_puts_the_database_aside_and_starts_over(flows: Shell):
-    arguments = list(held(flows.write("t.jsonl", item(1)), "--fresh"))
+def test_fresh_puts_the_database_and_what_goes_with_it_aside_and_starts_over(flows: Shell):
+    arguments = list(held(flows.write("t.jsonl", item(1)), "--fresh", "--fresh-also", "sent.db"))
     first = flows.podium(*arguments)
     assert first.code == 0
     assert "earlier database" not in first.out
     seeds = flows.rows("SELECT seed FROM runs")
     for count in (1, 2):
+        (flows.folder / "sent.db").write_text(f"{count}")
         over = flows.podium(*arguments)
+        assert (flows.folder / f"sent{over.out.split()[5].removeprefix('podium')}").read_text() == f"{count}"
+        assert not (flows.folder / "sent.db").exists()
         asides = sorted(flows.folder.glob("podium.db.before-*"))
         assert over.code == 0
         assert len(asides) == count

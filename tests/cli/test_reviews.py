@@ -113,29 +113,24 @@ def test_an_edit_of_text_takes_bare_text_a_json_string_or_a_file(flows: Shell, v
 
 def test_an_edit_of_structured_data_takes_json_that_fits_and_nothing_else(flows: Shell):
     review = waiting(flows, "quote", "price", '"a hub"')
+    assert "Wanted: a JSON object with amount, currency\n" in flows.podium("reviews", "show", review).out
     (flows.folder / "latin.txt").write_bytes(b'{"amount": 5, "currency": "\xff"}')
-    for value, problem in [
-        ("{oops", "the value is not valid JSON: "),
-        (
-            '{"amount": "much"}',
-            f"the value does not fit review {review}: amount: 'much' is not of type 'integer'",
-        ),
-        (
-            '{"amount": 1, "currency": "XYZ"}',
-            f"the value does not fit review {review}: currency: 'XYZ' is not one",
-        ),
-        ("@latin.txt", "the value is not valid JSON: "),
-        ("@nowhere.json", "nowhere.json cannot be read: No such file or directory."),
-        ("  ", "an edit needs the new value"),
-    ]:
-        told = flows.podium("reviews", "decide", review, "edit", "--value", value)
-        assert told.code == 2
-        assert told.error.startswith(problem)
     for arguments, problem in [
+        (
+            ("edit", "--value", "{oops"),
+            "the value is not valid JSON: .*; wanted is a JSON object with amount, curr",
+        ),
+        (
+            ("edit", "--value", '{"amount": "much"}'),
+            f"the value does not fit review {review}: amount: 'much' is not",
+        ),
+        (("edit", "--value", "@latin.txt"), "the value is not valid JSON: "),
+        (("edit", "--value", "@nowhere.json"), "nowhere.json cannot be read: No such file or directory."),
+        (("edit", "--value", "  "), "an edit needs the new value"),
         (("edit",), "an edit needs the new value"),
         (("approve",), "Review .* does not take approve"),
         (("reject", "--value", "1"), "a rejection takes no value"),
-        (("shred",), "Invalid value for 'VERDICT'|Invalid value for"),
+        (("shred",), "Invalid value for .*'shred' is not one of 'approve', 'edit', 'reject'"),
     ]:
         told = flows.podium("reviews", "decide", review, *arguments)
         assert told.code == 2
@@ -232,7 +227,8 @@ async def test_code_that_is_not_below_the_folder_is_not_run_but_the_decision_is_
     told = shell.podium("reviews", "decide", review, "edit", "--value", BY_HAND)
     assert told.code == 0
     assert re.search(
-        r"Run t-1 goes on when its workflow is started again\. It was started from \S+desk\.py:support",
+        r"Run t-1 goes on when its workflow is started again: only code below this folder is run here\. "
+        r"It was started from \S+desk\.py:support\.\n",
         told.out,
     )
     assert shell.states() == {"t-1": "waiting"}

@@ -28,7 +28,9 @@ def test_a_run_that_fails_says_why_and_exits_with_1(flows: Shell):
     told = flows.podium("run", "flows.py:fails", "--id", "r")
     assert (told.code, told.err) == (1, "")
     first, second = told.out.splitlines()
-    assert first.startswith("Run r is failed: step 'broken' failed: ValueError: the [/b] [31mprinter")
+    assert first.startswith(
+        "Run r failed: ValueError: step 'broken' failed: ValueError: the [/b] [31mprinter"
+    )
     assert second.endswith("podium runs show r")
     as_json = flows.podium("run", "flows.py:fails", "--id", "r", "--json")
     assert as_json.code == 1
@@ -45,9 +47,16 @@ def test_a_run_that_waits_says_for_what_and_exits_with_0(flows: Shell):
 
 
 def test_the_same_id_again_is_the_same_run(flows: Shell):
-    for given in ('"first"', '"second"'):
+    for given, warning in (
+        ('"first"', ""),
+        ('"first"', ""),
+        (
+            '"second"',
+            "podium: run r exists with another input, which stands; give another --id to run this one.\n",
+        ),
+    ):
         told = flows.podium("run", "flows.py:echo", "--id", "r", "--input", given)
-        assert (told.code, told.out) == (0, "first\n")
+        assert (told.code, told.out, told.err) == (0, "first\n", warning)
     assert flows.posted() == ["first"]
     taken = flows.podium("run", "flows.py:fails", "--id", "r")
     assert taken.code == 2

@@ -137,17 +137,16 @@ async def test_nothing_that_a_customer_or_a_model_writes_reaches_the_terminal_ra
     ]
     file = shell.write("t.jsonl", *lines)
     told = await shell.job(*job_arguments(file, server))
-    commands: list[tuple[object, ...]] = [
-        ("runs", "list"), ("runs", "show", "e-1"), ("runs", "show", "e-1", "--full"), ("reviews", "list"),
-        *(("reviews", "show", row[0]) for row in shell.rows("SELECT id FROM reviews")),
-    ]  # fmt: skip
-    for command in commands:
-        for options in ((), ("--json",)):
-            # Every call checks that the output is harmless.
-            shown = shell.podium(*command, *options)
-            assert shown.code == 0
-            if options:
-                assert_roundtrip(shown.json)
+    review = shell.rows("SELECT id FROM reviews WHERE run_id = 'e-1'")[0][0]
+    for command in (
+        ("runs", "list"),
+        ("runs", "show", "e-1"),
+        ("reviews", "list"),
+        ("reviews", "show", review),
+    ):
+        # Every call checks that the output is harmless.
+        assert shell.podium(*command).code == 0
+        assert_roundtrip(shell.podium(*command, "--json").json)
     assert told.code == 1
     assert "[/b]" in shell.podium("runs", "show", "e-1", "--full").out
 
@@ -168,7 +167,7 @@ def test_a_run_that_nobody_works_on_is_cancelled_at_the_next_start(flows: Shell)
     )
     ended = flows.podium("run", "flows.py:approve", "--id", "letter", "--input", '"Ada"')
     assert ended.code == 1
-    assert ended.out.startswith("Run letter is cancelled: ")
+    assert ended.out.startswith("Run letter cancelled: ")
     assert flows.states() == {"letter": "cancelled"}
     again = flows.podium("runs", "cancel", "letter")
     assert (again.code, again.error) == (2, "run 'letter' cannot be cancelled: it is cancelled already.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -103,17 +104,19 @@ def decided_value(review: Review, verdict: DecisionVerdict, given: bytes | None)
 def _fitting(review: Review, given: bytes) -> bytes:
     import jsonschema
 
+    validator = jsonschema.Draft202012Validator
     schema = orjson.loads(review.draft.schema)
     value = _text(given) if schema.get("type") == "string" else _json(given, review.draft.schema)
     errors = sorted(
-        jsonschema.Draft202012Validator(schema).iter_errors(value), key=lambda error: len(error.path)
+        validator(schema, format_checker=validator.FORMAT_CHECKER).iter_errors(value),
+        key=lambda error: len(error.path),
     )
     if errors:
         path = "".join(f".{part}" for part in errors[0].absolute_path) or "value"
         raise InvalidInput(
             f"the value does not fit review {review.id}: {path.lstrip('.')}: {errors[0].message}"
         )
-    return orjson.dumps(value)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
 
 
 def _text(given: bytes) -> str:
@@ -131,6 +134,7 @@ def _text(given: bytes) -> str:
 
 def _json(given: bytes, schema: bytes) -> Any:
     try:
-        return orjson.loads(given)
-    except orjson.JSONDecodeError as error:
+        # The standard library's, because it keeps whole numbers of any size.
+        return json.loads(given)
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"the value is not valid JSON: {error}; wanted is {wanted(schema)}.") from None

@@ -27,14 +27,15 @@ def wait_for(work: Callable[[], Coroutine[Any, Any, T]], farewell: str = "") -> 
     async def heed() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
-        def stop() -> None:
+        def stop(*_: object) -> None:
             if task is not None and not stopped.is_set():
                 stopped.set()
-                task.cancel()
+                loop.call_soon_threadsafe(task.cancel)
                 _leave_anyway(farewell)
 
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
+            # Not through the loop, which may be held up by code that never gives it back.
+            signal.signal(number, stop)
         return await work()
 
     try:

@@ -10,14 +10,22 @@ from podium.domain.money import Money
 from podium.domain.quality import Quality
 
 T = TypeVar("T")
+_MOST_TOKENS = 10**12
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens read and written, as counted by the provider."""
+    """Tokens read and written, as counted by the provider, from 0 to a trillion: what is beyond is cut off.
+
+    A provider's figures are input like any other, and must neither be negative nor too large to be stored.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "input_tokens", min(max(self.input_tokens, 0), _MOST_TOKENS))
+        object.__setattr__(self, "output_tokens", min(max(self.output_tokens, 0), _MOST_TOKENS))
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens)

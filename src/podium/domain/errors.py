@@ -21,7 +21,8 @@ class Retryable(PodiumError):
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        known = retry_after is not None and 0 <= float(retry_after) < float("inf")
+        self.retry_after = float(retry_after) if retry_after is not None and known else None
 
 
 class ControlFlow(PodiumError):

@@ -36,7 +36,7 @@ def checked_run_id(text: str) -> RunId:
 
 def child_run_id(parent: RunId, key: str) -> RunId:
     """Return the id of the child run that `parent` starts at journal key `key`; the same every time."""
-    return RunId(f"{parent[:160]}/{digest(parent, key)[:12]}")
+    return RunId(f"{parent}/{digest(parent, key)[:12]}")
 
 
 def review_id(run: RunId, key: str) -> ReviewId:

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 _NANOS = Decimal(1_000_000_000)
+_MOST = 10**18
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Money:
-    """An amount in US dollars, held as whole nano-dollars, so that sums are exact."""
+    """An amount in US dollars, held as whole nano-dollars, so that sums are exact; at most a billion dollars."""
 
     nanos: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nanos", min(max(self.nanos, -_MOST), _MOST))
 
     @classmethod
     def usd(cls, amount: Decimal | str) -> Money:

@@ -91,8 +91,7 @@ class TypedCodec:
         if b"null" in data:
             # JSON has no NaN: pydantic writes null in its place, which would come back as another value.
             _refuse_nan(value, self._root, self._where)
-        if not self._plain:
-            self._require_return(data)
+        self._require_return(data)
         return data
 
     def _dump(self, value: Any) -> bytes:

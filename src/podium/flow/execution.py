@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from podium.domain.errors import ErrorRecord, RunTimeout, Terminal
+from podium.domain.errors import ErrorRecord, InvalidInput, RunTimeout, Terminal
 from podium.domain.ids import RunId
 from podium.domain.journal import Entry, EntryType, Signal
 from podium.domain.operations import Intent, Operation, OperationKind, WaitUntil
@@ -180,6 +180,11 @@ class Execution:
             try:
                 value = intent.codec.decode(entry.payload)
             except Exception as error:
+                if intent.kind is OperationKind.REVIEW:
+                    # What a person typed is input: the code may ask again, or let the run fail.
+                    problem = message_of(error).splitlines()[0]
+                    future.set_exception(InvalidInput(f"the decision cannot be used: {problem}"))
+                    return
                 raise Undecodable(
                     f"the recorded value of {entry.key!r} (entry {entry.seq}) does not fit the type that the code "
                     f"declares now: {message_of(error).splitlines()[0]}. Restore the type, or start the work again."

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextvars import Context, copy_context
 from typing import Any, NoReturn, Protocol
 
-from podium.domain.errors import Terminal
+from podium.domain.errors import InvalidInput, Terminal
 from podium.flow.branches import Branch, current_branch
 from podium.ports.run import CurrentRun
 
@@ -138,7 +139,9 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """Run `callback` at `when` on this loop's clock: a durable timer."""
+        """Run `callback` at `when` on this loop's clock: a durable timer. Raises `InvalidInput` for no time at all."""
+        if not math.isfinite(when):
+            raise InvalidInput(f"a timeout cannot end at {when}; give a number of seconds.")
         handle = asyncio.TimerHandle(when, callback, args, self, context or copy_context())
         self.podium_run.start_timer(handle)
         return handle

@@ -11,6 +11,8 @@ from typing import Any
 
 from podium.domain.errors import InvalidDefinition, InvalidInput
 
+MAX_NAME = 200
+
 
 class Signature:
     """A function's parameters and return type.
@@ -75,6 +77,13 @@ class Signature:
             ) from None
         bound.apply_defaults()
         return bound.arguments
+
+
+def checked_name(name: str, what: str) -> str:
+    """Return the name of a step or workflow; raises `InvalidDefinition` when it could not be stored or shown."""
+    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+        raise InvalidDefinition(f"{what} {name[:60]!a}: a name must be 1 to {MAX_NAME} printable characters.")
+    return name
 
 
 def _enclosing_locals(function: Callable[..., Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from podium.domain.errors import InvalidDefinition
 from podium.domain.operations import Execute, Intent, OperationKind
 from podium.domain.retries import RetryPolicy
 from podium.domain.values import TypedCodec, fingerprint
-from podium.flow.signatures import Signature
+from podium.flow.signatures import Signature, checked_name
 from podium.ports.run import CurrentRun, current_run
 
 P = ParamSpec("P")
@@ -25,7 +25,7 @@ class Step(Generic[P, R]):
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise InvalidDefinition(f"@step {name!r} is a generator; a step returns one value, e.g. a list.")
         self.function = function
-        self.name = name
+        self.name = checked_name(name, "@step")
         self.policy = policy
         self.is_async = inspect.iscoroutinefunction(function)
         self.signature = Signature(function, f"step {name!r}")

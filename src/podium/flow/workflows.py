@@ -15,7 +15,7 @@ from podium.domain.errors import InvalidDefinition, InvalidInput
 from podium.domain.ids import digest
 from podium.domain.operations import Intent, OperationKind, StartChild
 from podium.domain.values import TypedCodec
-from podium.flow.signatures import Signature
+from podium.flow.signatures import Signature, checked_name
 from podium.ports.run import CurrentRun, current_run
 
 P = ParamSpec("P")
@@ -33,7 +33,7 @@ class Workflow(Generic[P, R]):
         self, function: Callable[..., Coroutine[Any, Any, Any]], name: str, timeout: float | None
     ) -> None:
         self.function = function
-        self.name = name
+        self.name = checked_name(name, "@workflow")
         self.timeout = timeout
         self.signature = Signature(function, f"workflow {name!r}")
         update_wrapper(self, function)

@@ -17,6 +17,7 @@ from podium.ports.run import current_run
 
 T = TypeVar("T")
 MAX_SUBJECT = 300
+MAX_PRIORITY = 1_000_000
 _EVIDENCE = TypedCodec(Any, "the evidence of a review")
 
 
@@ -68,6 +69,10 @@ async def ask_human(
     run = current_run("ask_human()")
     if not subject.strip() or not queue.strip():
         raise InvalidInput("ask_human() needs a subject and a queue that are not empty.")
+    if not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
+        raise InvalidInput(
+            f"ask_human(): priority {priority} must be from -{MAX_PRIORITY} to {MAX_PRIORITY}."
+        )
     where = f"the proposal for review {subject[:40]!r}"
     value_codec = TypedCodec(output, where)
     proposed = None if proposal is None else value_codec.encode(proposal)

@@ -32,7 +32,9 @@ async def attempt(
         if task is not None and task.cancelling():
             raise
         return Failed(error_record(error))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a step raises is an outcome
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a step raises is an outcome, or its run would hang
         return _after_failure(error, request, context.attempt, host)
 
 
