@@ -149,11 +149,12 @@ def test_fresh_puts_the_database_and_what_goes_with_it_aside_and_starts_over(flo
     for count in (1, 2):
         (flows.folder / "sent.db").write_text(f"{count}")
         over = flows.podium(*arguments)
-        assert (flows.folder / f"sent{over.out.split()[5].removeprefix('podium')}").read_text() == f"{count}"
         assert not (flows.folder / "sent.db").exists()
         asides = sorted(flows.folder.glob("podium.db.before-*"))
         assert over.code == 0
         assert len(asides) == count
+        sent = flows.folder / asides[-1].name.replace("podium", "sent")
+        assert sent.read_text() == f"{count}"
         assert f"The earlier database is now {asides[-1].name}.\n" in over.out
     assert flows.posted() == ["item 1"] * 3
     assert rows(asides[0], "SELECT seed FROM runs") == seeds
