@@ -161,6 +161,6 @@ async def test_others_get_their_turn_while_the_owner_writes_without_a_pause(stor
         delivery = Delivery(run.id, DeliveryKind.CANCEL, "", b"null", 1.0)
         await asyncio.wait_for(other.write(partial(inbox.deliver, delivery=delivery)), 10)
     busy = False
-    assert await writing > 1
+    assert await writing >= 1
     assert len(await storage.deliveries(0, 100)) == 20
     await other.close()
