@@ -93,13 +93,13 @@ def test_a_retry_that_does_not_fit_the_deadline_is_not_waited_for():
     assert head(tries).model == "p:b"
 
 
-def test_who_has_to_wait_lets_others_go_first_and_comes_back_when_ready():
+def test_who_has_to_wait_lets_others_go_first_however_short_the_wait_and_then_comes_back():
     tries = line("p:a", "p:b")
     first = head(tries)
     assert turn(tries, first, K.RATE_LIMIT, after=3) is Move.WAIT
     second = head(tries)
     assert second.model == "p:b"
-    assert head(tries, now=3.0) is first
+    assert head(tries, now=3.0) is second
     assert turn(tries, second, K.AUTHENTICATION) is Move.NEXT
     assert head(tries) is first
     assert first.ready_at == 3.0

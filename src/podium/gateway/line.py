@@ -27,8 +27,8 @@ class Move(StrEnum):
 class Candidate:
     """One model that may answer, and how it has fared in this call.
 
-    `messages` and `max_tokens` are those of its next request, `ready_at` the earliest time for it; while it is
-    not ready it `yields` to others or holds its place. `fault` is the latest, `told` the time before which the
+    `messages` and `max_tokens` are those of its next request, `ready_at` the earliest time for it; until then it
+    holds its place, or `yields`: goes after all who do not. `fault` is the latest, `told` the time before which the
     provider does not want to be asked. Times are the gateway's clock, in seconds.
     """
 
@@ -63,8 +63,9 @@ class Line:
         if not self._standing or now >= self.deadline:
             return None
         for candidate in self._standing:
-            if candidate.ready_at <= now or not candidate.yields:
+            if not candidate.yields:
                 return candidate
+        # All have let the others go first: whoever is ready soonest.
         return min(self._standing, key=lambda candidate: candidate.ready_at)
 
     def turn(self, candidate: Candidate, fault: Fault, now: float, jitter: float) -> Move:
