@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from tests.cli.support import Shell, held, item, job_arguments, model, ticket, until
+from tests.cli.support import PODIUM, Shell, held, item, job_arguments, model, ticket, until
 from tests.wire import Received, Reply, Said, WireServer
 
 COLOUR = re.compile(rb"\x1b\[[\d;]*\b(3[0-7]|38|4[0-7]|48|9[0-7])[\d;]*m")
@@ -121,3 +121,17 @@ async def test_ctrl_c_on_a_terminal_leaves_it_usable(terminal: Shell, server: Wi
     assert b"Traceback" not in seen
     assert seen.rstrip().endswith(b"goes on from here.")
     assert seen.rfind(b"\x1b[?25h") > seen.rfind(b"\x1b[?25l")
+
+
+def test_a_closed_output_is_no_reason_not_to_do_the_work(flows: Shell):
+    words = [str(PODIUM), "run", "flows.py:echo", "--input", '"x"', "--id", "unheard"]
+    ended = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *words],
+        cwd=flows.folder,
+        env=flows.variables,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert "completed" in flows.podium("runs", "show", "unheard").out

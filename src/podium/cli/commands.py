@@ -87,6 +87,9 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _set_up(*, debug: bool) -> None:
+    if sys.stdout is None:
+        # Closed by whoever called: what would be said is said to nobody, and the work is done all the same.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open as long as the process
     for stream in (sys.stdout, sys.stderr):
         # What the terminal's encoding cannot show is spelled out instead of failing.
         reconfigure = getattr(stream, "reconfigure", None)

@@ -17,8 +17,8 @@ from podium.domain.quality import Quality, Verdict
 from podium.ports.models import TokenProbability
 
 TRUST = {Verdict.CLEAN: 1.0, Verdict.DEGRADED: 0.96, Verdict.SUSPECT: 0.74}
-"""By what the confidence in a value is multiplied. Measured on 128,890 replies that should have been JSON: the
-answer was right in 90 % of those read exactly, 86 % of those read leniently, 65 % of those repaired."""
+"""By what the confidence in a value is multiplied: 86/90 and 65/90 of it. So often, by an earlier study of replies that
+should have been JSON, the answer was right where the reply was read leniently or repaired, against 90 % read exactly."""
 
 _LITERAL = r"-?\d[\d.eE+-]*|true|false|null"
 _PART = re.compile(rf'"(?P<string>(?:[^"\\]++|\\.)*+)"(?P<key>\s*:)?|(?P<literal>{_LITERAL})', re.DOTALL)

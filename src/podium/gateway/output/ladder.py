@@ -1,8 +1,7 @@
 """The ladder from a model's text to a JSON value: exact readings first, then ever more lenient ones.
 
-Each rung past the first leaves its reason in the quality. Measured on 128,890 real replies that should have been
-JSON: exact 77.5 %, raw control characters 11.2 %, invalid backslashes 6.2 %, repair 3.1 %, unusable 2.0 %. What
-was repaired held the right answer in 65 % of the cases, what was read on the rungs above in 86 to 90 %.
+Each rung past the first leaves its reason in the quality. The order of the rungs follows how often each is needed and
+how far it can be trusted: an exact reading serves most replies, and a repaired one is the most often wrong.
 """
 
 from __future__ import annotations
