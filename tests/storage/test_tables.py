@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -18,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from podium.domain.ids import ReviewId, RunId
+from podium.domain.runs import Placement
 from podium.domain.states import DECIDABLE_REVIEW_STATES, RunState
 from podium.storage import entries, inbox, reviews, runs
 from podium.storage.revision import HEAD, alembic_config, upgrade
@@ -162,3 +164,28 @@ async def test_several_states_at_once_still_use_the_index(storage):
     ):
         plan = await plan_of(storage, query)
         assert any(f"reviews USING INDEX {index}" in step for step in plan), plan
+
+
+async def test_a_database_of_an_earlier_revision_keeps_its_runs_and_deliveries(tmp_path: Path):
+    engine = create_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    with engine.begin() as conn:
+        command.upgrade(alembic_config(conn), "0001")
+        conn.execute(
+            text(
+                "INSERT INTO runs (id, tenant, workflow, state, created_at, seed, input, input_tokens, "
+                "output_tokens, cost_nanos, active_seconds) "
+                "VALUES ('r', 'default', 'w', 'waiting', 1.0, 7, x'7b7d', 1, 2, 3, 0.5)"
+            )
+        )
+        conn.execute(
+            text(
+                "INSERT INTO inbox (tenant, run_id, kind, key, payload, failed, at) "
+                "VALUES ('default', 'r', 'cancel', '', x'6e756c6c', 0, 2.0)"
+            )
+        )
+        upgrade(conn)
+        run = runs.get_run(conn, RunId("r"))
+        assert run is not None
+        assert (run.seed, run.version, run.generation, run.placement) == (7, "", 0, Placement())
+        assert [delivery.run for delivery in inbox.list_deliveries(conn)] == ["r"]
+    engine.dispose()

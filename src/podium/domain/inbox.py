@@ -11,11 +11,20 @@ if TYPE_CHECKING:
 
 
 class DeliveryKind(StrEnum):
-    """What is delivered. `decision` and `child` settle the operation at a key; `cancel` concerns the whole run."""
+    """What is delivered.
+
+    `decision`, `child` and `settle` settle the operation at a key; `event` settles whichever operation waits
+    for an event of its name, now or later. The others concern the whole run.
+    """
 
     DECISION = "decision"
     CHILD = "child"
+    SETTLE = "settle"
+    EVENT = "event"
     CANCEL = "cancel"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETRY = "retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +32,7 @@ class Delivery:
     """One message to one run.
 
     `id` counts upwards in the order of arrival (0 before it is stored). `key` is the journal key that it
-    settles, empty when it concerns the whole run. `payload` is UTF-8 JSON; `failed` says that it is an
+    settles, empty when it concerns the whole run; `name` that of an event. `payload` is UTF-8 JSON; `failed` says that it is an
     `ErrorRecord` rather than a value. `at` is when it was sent, `since` when what it settles was asked for, if
     known, both in seconds since the epoch.
     """
@@ -36,3 +45,4 @@ class Delivery:
     failed: bool = False
     id: int = 0
     since: float | None = None
+    name: str = ""

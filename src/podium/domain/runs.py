@@ -33,12 +33,36 @@ class Parent:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The run, and the journal key in it, that a run was forked from."""
+
+    run: RunId
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A run's place among those that wait to begin.
+
+    `queue` is the queue that it waits in, `priority` its rank there (higher first). It does not begin before
+    `start_at` (seconds since the epoch). While it waits, a start with the same `debounce` key replaces it.
+    """
+
+    queue: str | None = None
+    priority: int = 0
+    start_at: float | None = None
+    debounce: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a workflow.
 
     `input` and `output` are UTF-8 JSON. Times are seconds since the epoch. `seed` feeds the run's random
     numbers. `waiting_on` says in words what a waiting or blocked run needs; `wake_at` is its next timer.
-    `source` is the `FILE.py:workflow` it was started from, when it was started from a file.
+    `source` is the `FILE.py:workflow` it was started from, when it was started from a file. `version` is
+    the workflow's, for good. `generation` counts how often it went on as new, with an empty journal.
+    `forked_from` names the run whose beginning it shares, `trigger` the rule that started it.
     """
 
     id: RunId
@@ -57,3 +81,8 @@ class Run:
     wake_at: float | None = None
     waiting_on: str | None = None
     spending: Spending = field(default_factory=Spending)
+    version: str = ""
+    generation: int = 0
+    forked_from: Origin | None = None
+    trigger: str | None = None
+    placement: Placement = field(default_factory=Placement)

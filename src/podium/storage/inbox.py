@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Boolean, Double, LargeBinary, Text, bindparam, delete, insert, select
 
 from podium.domain.errors import UnknownRun
+from podium.storage.present import insert_unless_present
 from podium.storage.rows import delivery_of, delivery_query
-from podium.storage.tables import inbox, runs
+from podium.storage.tables import event_keys, inbox, runs
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from podium.domain.inbox import Delivery
 
 DELIVER = insert(inbox).from_select(
-    ["tenant", "run_id", "kind", "key", "payload", "failed", "at", "since"],
+    ["tenant", "run_id", "kind", "key", "payload", "failed", "at", "since", "name"],
     select(
         runs.c.tenant,
         runs.c.id,
@@ -28,6 +29,7 @@ DELIVER = insert(inbox).from_select(
         bindparam("failed", type_=Boolean()),
         bindparam("at", type_=Double()),
         bindparam("since", type_=Double()),
+        bindparam("name", type_=Text()),
     ).where(runs.c.id == bindparam("run")),
 )
 """Stores one delivery in its run's tenant, or nothing when there is no such run; for `delivery_row`."""
@@ -46,6 +48,7 @@ def delivery_row(delivery: Delivery) -> dict[str, Any]:
         "failed": delivery.failed,
         "since": delivery.since,
         "at": delivery.at,
+        "name": delivery.name,
     }
 
 
@@ -58,6 +61,22 @@ def deliver(conn: Connection, delivery: Delivery) -> None:
     """Put `delivery` into the inbox of its run; raises `UnknownRun`."""
     if conn.execute(DELIVER, delivery_row(delivery)).rowcount != 1:
         raise unknown_run(delivery.run)
+
+
+def accept_event(conn: Connection, event: Delivery, dedupe: str | None) -> bool:
+    """Put an event into the inbox of its run, unless one of its name and `dedupe` key was accepted before.
+
+    Returns whether it is new. Raises `UnknownRun`.
+    """
+    if dedupe is not None:
+        place = conn.execute(select(runs.c.number, runs.c.tenant).where(runs.c.id == event.run)).first()
+        if place is None:
+            raise unknown_run(event.run)
+        row = {"run_number": place.number, "tenant": place.tenant, "name": event.name, "dedupe": dedupe}
+        if not insert_unless_present(conn, event_keys, row):
+            return False
+    deliver(conn, event)
+    return True
 
 
 def list_deliveries(

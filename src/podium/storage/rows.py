@@ -20,13 +20,15 @@ from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.journal import Entry, EntryType
 from podium.domain.operations import OperationKind
 from podium.domain.reviews import Decision, DecisionVerdict, Review, ReviewDraft, ReviewKind
-from podium.domain.runs import Parent, Run, Spending
+from podium.domain.runs import Origin, Parent, Placement, Run, Spending
 from podium.domain.states import ReviewState, RunState
 from podium.storage.tables import blobs, decisions, inbox, journal, reviews, runs
 from podium.storage.texts import storable
 
 Row = Sequence[Any]
 """Column values in the order of a query."""
+
+_NOWHERE = Placement()
 
 Kept = tuple[bytes | None, bytes | None]
 """A value as stored: itself, or the digest of the blob that holds it."""
@@ -76,6 +78,15 @@ def run_row(run: Run, kept_input: Kept, kept_output: Kept) -> dict[str, Any]:
         "output_tokens": run.spending.usage.output_tokens,
         "cost_nanos": run.spending.cost_nanos,
         "active_seconds": run.spending.active_seconds,
+        "version": storable(run.version),
+        "generation": run.generation,
+        "forked_from_run": run.forked_from and run.forked_from.run,
+        "forked_from_key": run.forked_from and run.forked_from.key,
+        "trigger": None if run.trigger is None else storable(run.trigger),
+        "queue": run.placement.queue,
+        "priority": run.placement.priority,
+        "start_at": run.placement.start_at,
+        "debounce": run.placement.debounce,
     }
 
 
@@ -103,6 +114,15 @@ def run_query() -> Select[Any]:
         runs.c.output_tokens,
         runs.c.cost_nanos,
         runs.c.active_seconds,
+        runs.c.version,
+        runs.c.generation,
+        runs.c.forked_from_run,
+        runs.c.forked_from_key,
+        runs.c.trigger,
+        runs.c.queue,
+        runs.c.priority,
+        runs.c.start_at,
+        runs.c.debounce,
     )
     joined = runs.outerjoin(
         inputs, and_(inputs.c.tenant == runs.c.tenant, inputs.c.digest == runs.c.input_digest)
@@ -115,6 +135,7 @@ def run_of(row: Row) -> Run:
     (
         id, workflow, input, seed, created_at, tenant, state, output, error, parent_run, parent_key, source,
         started_at, finished_at, wake_at, waiting_on, input_tokens, output_tokens, cost_nanos, active_seconds,
+        version, generation, forked_from_run, forked_from_key, trigger, queue, priority, start_at, debounce,
     ) = row  # fmt: skip
     return Run(
         id=RunId(id),
@@ -133,6 +154,13 @@ def run_of(row: Row) -> Run:
         wake_at=wake_at,
         waiting_on=waiting_on,
         spending=Spending(Usage(input_tokens, output_tokens), cost_nanos, active_seconds),
+        version=version,
+        generation=generation,
+        forked_from=None if forked_from_run is None else Origin(RunId(forked_from_run), forked_from_key),
+        trigger=trigger,
+        placement=_NOWHERE
+        if queue is start_at is debounce is None and not priority
+        else Placement(queue, priority, start_at, debounce),
     )
 
 
@@ -289,10 +317,11 @@ def delivery_query() -> Select[Any]:
         inbox.c.failed,
         inbox.c.id,
         inbox.c.since,
+        inbox.c.name,
     )
 
 
 def delivery_of(row: Row) -> Delivery:
     """Return the delivery of one row of `delivery_query`."""
-    run, kind, key, payload, at, failed, id, since = row
-    return Delivery(RunId(run), DeliveryKind(kind), key, payload, at, bool(failed), id, since)
+    run, kind, key, payload, at, failed, id, since, name = row
+    return Delivery(RunId(run), DeliveryKind(kind), key, payload, at, bool(failed), id, since, name)

@@ -71,6 +71,15 @@ runs = Table(
     Column("output_tokens", BigInteger, nullable=False),
     Column("cost_nanos", BigInteger, nullable=False),
     Column("active_seconds", Double, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("forked_from_run", Text),
+    Column("forked_from_key", Text),
+    Column("trigger", Text),
+    Column("queue", Text),
+    Column("priority", Integer, nullable=False),
+    Column("start_at", Double),
+    Column("debounce", Text),
 )
 """Runs. `input` or `input_digest` is set, never both; the same for output. `error` is an `ErrorRecord` as JSON."""
 
@@ -195,10 +204,40 @@ inbox = Table(
     Column("failed", Boolean, nullable=False),
     Column("at", Double, nullable=False),
     Column("since", Double),
+    Column("name", Text, nullable=False),
     # Readers remember the last id they saw, so the id of a taken delivery must never come again.
     sqlite_autoincrement=True,
 )
 """Deliveries that no run has taken into its journal yet."""
+
+event_keys = Table(
+    "event_keys",
+    metadata,
+    Column("run_number", _RowNumber, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    Column("dedupe", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+)
+"""The keys of events that were accepted, by which the same event sent again is known; they outlive the event."""
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("id", _RowNumber, Identity(), primary_key=True),
+    Column("run_number", _RowNumber, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("offset", Integer, nullable=False),
+    Column("superseded", Boolean, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("at", Double, nullable=False),
+    Index("uq_chunks_place", "run_number", "key", "attempt", "offset", unique=True),
+    Index("ix_chunks_run", "run_number", "id"),
+    # Readers remember the last id they saw, so the id of a chunk must never come again.
+    sqlite_autoincrement=True,
+)
+"""What runs publish while they work. `superseded` marks that an attempt's earlier chunks no longer count."""
 
 owner = Table(
     "owner",
