@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from podium.app.handles import RunHandle
     from podium.app.podium import Podium
     from podium.domain.answers import Answer, CallAttempt, FailureKind, Usage
+    from podium.domain.chunks import Chunk
     from podium.domain.errors import (
+        CompensationFailed,
+        ContinueAsNew,
         ControlFlow,
         CredentialMissing,
         InvalidDefinition,
@@ -31,20 +34,28 @@ if TYPE_CHECKING:
         RunTimeout,
         StateConflict,
         StepFailed,
+        StepStalled,
         StepTimeout,
         StorageUnavailable,
         Terminal,
         UnknownReview,
         UnknownRun,
+        WorldMoved,
     )
     from podium.domain.money import Money
     from podium.domain.quality import Quality, Verdict
     from podium.domain.reviews import Decision, DecisionVerdict, HumanAnswer, Review
     from podium.domain.runs import Run
+    from podium.domain.settlements import Settlement, SettlementKind
     from podium.domain.states import ReviewState, RunState
-    from podium.flow.step_executor import current_step
+    from podium.flow.children import Child, spawn
+    from podium.flow.events import wait_for_event
+    from podium.flow.patches import patched
+    from podium.flow.publishing import publish
+    from podium.flow.step_executor import current_step, heartbeat
     from podium.flow.steps import step
-    from podium.flow.verbs import gather, now, random, sleep, uuid
+    from podium.flow.transactions import transaction
+    from podium.flow.verbs import continue_as_new, gather, now, random, sleep, uuid
     from podium.flow.workflows import workflow
     from podium.gateway.prompt import Prompt, prompt
     from podium.review.ask_human import ask_human
@@ -52,23 +63,30 @@ if TYPE_CHECKING:
     from podium.settings import EngineSettings, GatewaySettings, Settings, StorageSettings
 
 _ERRORS = (
-    "ControlFlow CredentialMissing InvalidDefinition InvalidInput NoAnswer NotInRun NotSerialisable PodiumError "
+    "CompensationFailed ContinueAsNew ControlFlow CredentialMissing InvalidDefinition InvalidInput NoAnswer NotInRun NotSerialisable PodiumError "
     "Rejected Retryable ReviewClosed RunBlocked RunCancelled RunFailed RunTimeout StateConflict StepFailed "
-    "StepTimeout StorageUnavailable Terminal UnknownReview UnknownRun"
+    "StepStalled StepTimeout StorageUnavailable Terminal UnknownReview UnknownRun WorldMoved"
 )
 _MODULES = {
     "app.handles": "RunHandle",
     "app.podium": "Podium",
     "domain.answers": "Answer CallAttempt FailureKind Usage",
+    "domain.chunks": "Chunk",
     "domain.errors": _ERRORS,
     "domain.money": "Money",
     "domain.quality": "Quality Verdict",
     "domain.reviews": "Decision DecisionVerdict HumanAnswer Review",
     "domain.runs": "Run",
+    "domain.settlements": "Settlement SettlementKind",
     "domain.states": "ReviewState RunState",
-    "flow.step_executor": "current_step",
+    "flow.children": "Child spawn",
+    "flow.events": "wait_for_event",
+    "flow.patches": "patched",
+    "flow.publishing": "publish",
+    "flow.step_executor": "current_step heartbeat",
     "flow.steps": "step",
-    "flow.verbs": "gather now random sleep uuid",
+    "flow.transactions": "transaction",
+    "flow.verbs": "continue_as_new gather now random sleep uuid",
     "flow.workflows": "workflow",
     "gateway.prompt": "Prompt prompt",
     "review.ask_human": "ask_human",
@@ -83,6 +101,10 @@ __all__ = [
     "Answer",
     "CallAttempt",
     "Checked",
+    "Child",
+    "Chunk",
+    "CompensationFailed",
+    "ContinueAsNew",
     "ControlFlow",
     "CredentialMissing",
     "Decision",
@@ -115,8 +137,11 @@ __all__ = [
     "RunState",
     "RunTimeout",
     "Settings",
+    "Settlement",
+    "SettlementKind",
     "StateConflict",
     "StepFailed",
+    "StepStalled",
     "StepTimeout",
     "StorageSettings",
     "StorageUnavailable",
@@ -125,16 +150,24 @@ __all__ = [
     "UnknownRun",
     "Usage",
     "Verdict",
+    "WorldMoved",
     "ask_human",
+    "continue_as_new",
     "current_step",
     "gate",
     "gather",
+    "heartbeat",
     "now",
+    "patched",
     "prompt",
+    "publish",
     "random",
     "sleep",
+    "spawn",
     "step",
+    "transaction",
     "uuid",
+    "wait_for_event",
     "workflow",
 ]
 

@@ -194,6 +194,7 @@ async def test_a_pending_run_is_cancelled_without_ever_beginning(database):
         second = await app.start(one, 2, run_id="second")
         assert await second.status() is RunState.PENDING
         await second.cancel()
+        await app.story.state("second", RunState.CANCELLED)
         free.set()
         with pytest.raises(RunCancelled):
             await second.result()

@@ -132,7 +132,7 @@ async def begun(database):
     """A run of the original code, decided on while nobody works on it, so that it is to go on."""
     executed.clear()
     async with app_on(database, desk(original)) as app:
-        await app.start(app._workflows["desk"], run_id="r")
+        await app.start(some(app._workflows.current("desk")), run_id="r")
         await app.story.state("r", RunState.WAITING)
     await decide(database, "yes")
     assert executed == ["first", "second"]

@@ -10,7 +10,7 @@ from typing import Any
 from podium import RunState, workflow
 from podium.domain.journal import DELIVERED
 from podium.domain.states import TERMINAL_RUN_STATES
-from podium.flow.execution import Completed, Errored
+from podium.flow.results import Completed, Errored
 from tests.support.apps import App, app_on, some, until
 from tests.support.programs import a_program
 from tests.support.replay import Life

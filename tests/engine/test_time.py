@@ -164,6 +164,7 @@ class Clock:
 
 def engine_on(storage, workflow, clock, told) -> EmbeddedEngine:
     from podium.domain.operations import OperationKind
+    from podium.flow.catalog import WorkflowCatalog
     from podium.flow.step_executor import StepExecutor
 
     def tell(happening) -> None:
@@ -172,7 +173,7 @@ def engine_on(storage, workflow, clock, told) -> EmbeddedEngine:
 
     settings = EngineSettings(poll_interval=0.01, linger=0.01)
     executors = {OperationKind.STEP: StepExecutor(1)}
-    return EmbeddedEngine(storage, {workflow.name: workflow}, executors, settings, tell, clock)
+    return EmbeddedEngine(storage, WorkflowCatalog([workflow]), executors, settings, tell, clock)
 
 
 async def test_clock_and_dice_give_the_same_when_the_run_is_replayed(database):

@@ -16,7 +16,7 @@ from podium import NotInRun, ask_human, current_step, gate, gather, now, random,
 from podium.domain.errors import ErrorRecord
 from podium.domain.journal import EntryType
 from podium.domain.operations import Execute
-from podium.flow.execution import Completed, Errored, Stopped
+from podium.flow.results import Completed, Errored, Stopped
 from tests.support.apps import some
 from tests.support.replay import Driver, Life, ended
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from podium import gather, step
 from podium.domain.journal import Entry, EntryType
 from podium.domain.operations import OperationKind
-from podium.flow.execution import CodeChanged, Completed, Stopped
+from podium.flow.execution import CodeChanged
+from podium.flow.results import Completed, Stopped
 from tests.support.processes import ROOT
 from tests.support.programs import a_program
 from tests.support.replay import RUN, Driver, Life, ended, replayed

@@ -70,10 +70,14 @@ class Desk:
         return [(each.model, each.failure and each.failure.value, each.outcome) for each in self.recorded]
 
 
+def ignore(_: bytes) -> None:
+    """What publishes to nobody."""
+
+
 async def ask(
     gateway: Gateway, prompt: Prompt[Any], variables: dict[str, object], recorded: list[CallAttempt]
 ) -> AnyAnswer:
-    context = AttemptContext(RunId("run-1"), "classify#1", 1, "run-1/classify#1", recorded.append)
+    context = AttemptContext(RunId("run-1"), "classify#1", 1, "run-1/classify#1", recorded.append, ignore)
     return await gateway.execute(Execute(prompt, variables, RetryPolicy()), context)
 
 

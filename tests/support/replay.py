@@ -14,8 +14,9 @@ from podium.domain.errors import ErrorRecord
 from podium.domain.ids import RunId
 from podium.domain.journal import Entry, EntryType, Signal
 from podium.domain.operations import Operation, WaitUntil
-from podium.flow.execution import Execution, Result
+from podium.flow.execution import Execution
 from podium.flow.failures import encode_error
+from podium.flow.results import Result
 
 STARTED_AT = 1_000_000.0
 RUN = RunId("r")

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
+from podium.app.forks import fork_run
 from podium.app.handles import RunHandle
 from podium.app.reviews import Reviews
 from podium.app.runs import Runs
+from podium.app.streams import chunks_of
+from podium.domain.chunks import Chunk
 from podium.domain.errors import InvalidInput, StateConflict
-from podium.domain.happenings import Happening
+from podium.domain.happenings import ChunkPublished, Happening
 from podium.domain.ids import RunId, checked_run_id, new_run_id
 from podium.domain.operations import OperationKind
 from podium.domain.runs import Run
 from podium.domain.states import RunState
 from podium.engines.embedded.engine import EmbeddedEngine
 from podium.engines.embedded.spawning import new_seed
+from podium.flow.catalog import WorkflowCatalog
+from podium.flow.publishing import PublishExecutor
 from podium.flow.step_executor import StepExecutor
 from podium.flow.workflows import Workflow
 from podium.gateway.gateway import Gateway
@@ -63,7 +69,7 @@ class Podium:
         if engine != "embedded":
             raise InvalidInput(f"engine {engine!r} is not known; this version has 'embedded'.")
         self._database = Path(database)
-        self._workflows = _by_name(workflows)
+        self._workflows = WorkflowCatalog(workflows)
         self._settings = settings or Settings()
         self._scripts = scripts or {}
         self._environment = os.environ if environment is None else environment
@@ -71,11 +77,13 @@ class Podium:
         self._only = only
         self._listeners: list[Callable[[Happening], None]] = []
         self._stack = AsyncExitStack()
+        self._published = asyncio.Event()
         self.taken_up = 0
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             storage = await open_sqlite(self._database, settings=self._settings.storage, own=True)
+            self._storage = storage
             stack.push_async_callback(storage.close)
             providers = Providers(self._environment, scripts=self._scripts)
             stack.push_async_callback(providers.close)
@@ -84,6 +92,7 @@ class Podium:
             executors: dict[OperationKind, Executor] = {
                 OperationKind.STEP: steps,
                 OperationKind.MODEL: Gateway(providers, self._settings.gateway),
+                OperationKind.PUBLISH: PublishExecutor(),
             }
             self._engine = EmbeddedEngine(
                 storage, self._workflows, executors, self._settings.engine, self._tell
@@ -120,7 +129,7 @@ class Podium:
         self, workflow: Workflow[Any, Any], encoded: bytes, run_id: str | None
     ) -> tuple[Run, bool]:
         """Start a run of already encoded input; returns the stored run and whether it is new. See `start`."""
-        if self._workflows.get(workflow.name) is not workflow:
+        if self._workflows.find(workflow.name, workflow.version) is not workflow:
             raise InvalidInput(
                 f"workflow {workflow.name!r} is not known here: add it to Podium(..., workflows=[...])."
             )
@@ -131,6 +140,7 @@ class Podium:
             seed=new_seed(),
             created_at=time.time(),
             source=self._source,
+            version=workflow.version,
         )
         stored, is_new = await self._engine.submit(run)
         if stored.workflow != workflow.name:
@@ -147,9 +157,13 @@ class Podium:
     async def get(self, run_id: str) -> RunHandle[Any]:
         """Return the handle of a stored run; raises `UnknownRun`, or `InvalidInput` when its workflow is unknown."""
         run = await self.runs.get(run_id)
-        workflow = self._workflows.get(run.workflow)
+        workflow = self._workflows.find(run.workflow, run.version)
         if workflow is None:
-            raise InvalidInput(f"run {run_id!r} is of workflow {run.workflow!r}, which is not known here.")
+            version = f" (version {run.version!r})" if run.version else ""
+            raise InvalidInput(
+                f"run {run_id!r} is of workflow {run.workflow!r}{version}, which is not known here. "
+                "Add it to Podium(..., workflows=[...])."
+            )
         return self._handle(run.id, workflow)
 
     async def list(
@@ -157,6 +171,26 @@ class Podium:
     ) -> Sequence[Run]:
         """Return up to `limit` runs, newest first."""
         return await self.runs.list(states=states, workflow=workflow, limit=limit)
+
+    async def send_event(
+        self, run_id: str, name: str, payload: Any = None, *, dedupe: str | None = None
+    ) -> bool:
+        """Send an event to a run; returns whether it was new. See `Runs.send_event`."""
+        is_new = await self.runs.send_event(run_id, name, payload, dedupe=dedupe)
+        self._engine.look()
+        return is_new
+
+    def stream(self, run_id: str, after: int = 0) -> AsyncIterator[Chunk]:
+        """Yield what a run publishes, from the beginning or after a `Chunk.position`, until it has ended."""
+        interval = self._settings.engine.poll_interval
+        return chunks_of(
+            self._storage,
+            self.runs,
+            RunId(run_id),
+            after=after,
+            poll_interval=interval,
+            news=lambda: self._published,
+        )
 
     def subscribe(self, listener: Callable[[Happening], None]) -> None:
         """Call `listener` with every happening, after it is on disk, on the event loop; it must return quickly."""
@@ -171,18 +205,18 @@ class Podium:
         self._engine.look()
 
     def _handle(self, run_id: RunId, workflow: Workflow[Any, R]) -> RunHandle[R]:
-        return RunHandle(run_id, workflow, self.runs, self._engine)
+        return RunHandle(run_id, workflow, self.runs, self._engine, self._fork, self.stream)
+
+    async def _fork(
+        self, run_id: RunId, at: str | None, replacing: Mapping[str, Any], new_id: str | None
+    ) -> RunId:
+        forked = await fork_run(self._storage, self._workflows, run_id, at, replacing, new_id)
+        self._engine.look()
+        return forked
 
     def _tell(self, happening: Happening) -> None:
+        if isinstance(happening, ChunkPublished):
+            self._published.set()
+            self._published = asyncio.Event()
         for listener in self._listeners:
             listener(happening)
-
-
-def _by_name(workflows: Sequence[Workflow[Any, Any]]) -> dict[str, Workflow[Any, Any]]:
-    named: dict[str, Workflow[Any, Any]] = {}
-    for workflow in workflows:
-        if not isinstance(workflow, Workflow):
-            raise InvalidInput(f"{workflow!r} is no workflow; decorate it with @workflow.")
-        if named.setdefault(workflow.name, workflow) is not workflow:
-            raise InvalidInput(f"two workflows are called {workflow.name!r}; give one of them a name=.")
-    return named

@@ -5,15 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from podium.app.timeline import Timeline, timeline_of
-from podium.domain.errors import StateConflict, UnknownRun
-from podium.domain.ids import RunId
+from podium.domain.errors import InvalidInput, StateConflict, UnknownRun
+from podium.domain.ids import RunId, checked_event_name
 from podium.domain.inbox import Delivery, DeliveryKind
+from podium.domain.journal import EntryType
 from podium.domain.runs import DEFAULT_TENANT, Run, Spending
+from podium.domain.settlements import Settlement, encode_settlement
 from podium.domain.states import TERMINAL_RUN_STATES, RunState
+from podium.domain.values import TypedCodec
 from podium.ports.storage import Storage
 from podium.storage import entries, inbox, runs
+
+_PAUSABLE = frozenset({RunState.PENDING, RunState.RUNNING, RunState.WAITING})
+# A run that is about to pause is running still.
+_RESUMABLE = frozenset({RunState.PAUSED, *_PAUSABLE})
+_RETRIABLE = frozenset({RunState.FAILED, RunState.BLOCKED})
+_TELLING = frozenset({EntryType.STARTED, EntryType.ATTEMPT, EntryType.DONE, EntryType.ERROR})
 
 
 class Runs:
@@ -72,6 +82,81 @@ class Runs:
         """Return whether the run's inbox holds something, such as a decision, that no process has taken yet."""
         query = partial(inbox.list_deliveries, run=RunId(run_id), limit=1)
         return bool(await self._storage.read(query))
+
+    async def send_event(
+        self, run_id: str, name: str, payload: Any = None, *, dedupe: str | None = None
+    ) -> bool:
+        """Send an event to a run, which keeps it until its code waits for one of that name.
+
+        `payload`: plain JSON types or a pydantic model. `dedupe`: a key by which the same event sent again is
+        known and dropped. Returns whether it was new. Raises `UnknownRun`, `NotSerialisable`, `InvalidInput` for
+        a name or key that cannot be used, and `StateConflict` when the run has ended.
+        """
+        if dedupe is not None:
+            checked_event_name(dedupe)
+        run = await self.get(run_id)
+        if run.state in TERMINAL_RUN_STATES:
+            raise StateConflict(f"run {run.id!a} takes no events any more: it is {run.state}.")
+        content = TypedCodec(type(payload), f"the payload of event {name!a}").encode(payload)
+        event = Delivery(run.id, DeliveryKind.EVENT, "", content, time.time(), name=checked_event_name(name))
+        return await self._storage.write(partial(inbox.accept_event, event=event, dedupe=dedupe))
+
+    async def pause(self, run_id: str) -> Run:
+        """Ask for a run to be paused: attempts under way end, nothing more is begun until it is resumed.
+
+        Raises `UnknownRun`, and `StateConflict` when the run has ended, is blocked or is paused already.
+        """
+        return await self._tell(run_id, DeliveryKind.PAUSE, _PAUSABLE, "paused")
+
+    async def resume(self, run_id: str) -> Run:
+        """Ask for a paused run to go on. Raises `UnknownRun`, and `StateConflict` when it is not paused."""
+        return await self._tell(run_id, DeliveryKind.RESUME, _RESUMABLE, "resumed")
+
+    async def retry(self, run_id: str) -> Run:
+        """Ask for a failed run to go on from what failed, or for a blocked one to be tried with the code as it is.
+
+        What has completed is kept; what failed, and what was undone by compensation, is done again. Raises
+        `UnknownRun`, and `StateConflict` when the run is neither failed nor blocked.
+        """
+        return await self._tell(run_id, DeliveryKind.RETRY, _RETRIABLE, "retried")
+
+    async def settle(self, run_id: str, settlement: Settlement, key: str | None = None) -> Run:
+        """Say what became of a step whose outcome is unknown, so that its run, which is blocked by it, goes on.
+
+        `key`: the step's journal key; may be left out when there is only one such step. Raises `UnknownRun`,
+        `StateConflict` when the run is not blocked by such a step, `InvalidInput` when a key must be given.
+        """
+        run = await self.get(run_id)
+        begun = {
+            entry.key: entry.type
+            for entry in await self._storage.read(partial(entries.entries, run=run.id))
+            if entry.type in _TELLING
+        }
+        unknown = [key for key, last in begun.items() if last is EntryType.STARTED]
+        if run.state is not RunState.BLOCKED or not unknown:
+            raise StateConflict(
+                f"run {run.id!a} ({run.state}) has no step whose outcome is unknown, so there is nothing to settle."
+            )
+        if key is None and len(unknown) > 1:
+            raise InvalidInput(
+                f"several steps of run {run.id!a} have no known outcome; name one: {', '.join(unknown)}."
+            )
+        if key is not None and key not in unknown:
+            raise InvalidInput(
+                f"{key!a} is no step whose outcome is unknown; run {run.id!a} has {', '.join(unknown)}."
+            )
+        payload = encode_settlement(settlement)
+        delivery = Delivery(run.id, DeliveryKind.SETTLE, key or unknown[0], payload, time.time())
+        await self._storage.write(partial(inbox.deliver, delivery=delivery))
+        return run
+
+    async def _tell(self, run_id: str, kind: DeliveryKind, states: Collection[RunState], to_be: str) -> Run:
+        run = await self.get(run_id)
+        if run.state not in states:
+            raise StateConflict(f"run {run.id!a} cannot be {to_be}: it is {run.state}.")
+        delivery = Delivery(run.id, kind, "", b"null", time.time())
+        await self._storage.write(partial(inbox.deliver, delivery=delivery))
+        return run
 
     async def cancel(self, run_id: str) -> Run:
         """Ask for a run to be cancelled; whoever owns the database does it, now or when it is next started.

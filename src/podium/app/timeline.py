@@ -60,12 +60,15 @@ class Timeline:
     operations: Sequence[TimelineOperation]
 
 
+_OF_THE_RUN = frozenset({EntryType.SIGNAL, EntryType.PATCH, EntryType.RETRY, EntryType.CONTINUED})
+
+
 def timeline_of(run: Run, entries: Sequence[Entry]) -> Timeline:
     """Return the timeline that a run's journal (in `seq` order) tells."""
     operations: dict[str, TimelineOperation] = {}
     ended: list[TimelineOperation] = []
     for entry in entries:
-        if entry.type is EntryType.SIGNAL:
+        if entry.type in _OF_THE_RUN:
             ended.append(TimelineOperation("", None, entry.name, entry.name, entry.at, entry.at))
             continue
         operation = operations.get(entry.key)
@@ -89,6 +92,8 @@ def timeline_of(run: Run, entries: Sequence[Entry]) -> Timeline:
                     took = entry.at - entry.started_at
                     last = TimelineAttempt(entry.attempt, entry.started_at, took, error=operation.error)
                     operation.attempts.append(last)
+            case EntryType.SIGNAL | EntryType.PATCH | EntryType.RETRY | EntryType.CONTINUED:
+                raise AssertionError(f"{entry.type} is of the run, not of an operation")
             case _:
                 assert_never(entry.type)
         if operation.ended_at is not None:

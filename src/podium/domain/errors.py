@@ -5,7 +5,9 @@ Each message says what happened, to which run or step, and what to do next.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 class PodiumError(Exception):
@@ -27,6 +29,15 @@ class Retryable(PodiumError):
 
 class ControlFlow(PodiumError):
     """Carries control, not failure; never caught by user code on purpose."""
+
+
+class ContinueAsNew(ControlFlow):
+    """Ends a run's present journal: it goes on as new, with these arguments. Raised by `continue_as_new`."""
+
+    def __init__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        super().__init__("the run goes on as new")
+        self.arguments = args
+        self.keywords = kwargs
 
 
 class InvalidInput(Terminal):
@@ -114,8 +125,20 @@ class StepTimeout(Retryable):
     """One attempt of a step took longer than its timeout."""
 
 
+class StepStalled(Retryable):
+    """One attempt of a step gave no sign of life for longer than its heartbeat."""
+
+
 class NoAnswer(Terminal):
     """Every candidate model of a prompt failed; `details` in the recorded error hold the attempts."""
+
+
+class CompensationFailed(Terminal):
+    """Completed steps could not all be undone; the message names each, and what had failed before."""
+
+
+class WorldMoved(Terminal):
+    """What a transaction was based on has changed since it began; its steps have been undone."""
 
 
 class Rejected(Terminal):

@@ -38,4 +38,11 @@ class EntryMade:
     entry: Entry
 
 
-Happening = RunMoved | EntryMade
+@dataclass(frozen=True, slots=True)
+class ChunkPublished:
+    """Something was added to a run's stream."""
+
+    run: RunId
+
+
+Happening = RunMoved | EntryMade | ChunkPublished

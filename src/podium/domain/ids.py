@@ -34,6 +34,15 @@ def checked_run_id(text: str) -> RunId:
     return RunId(text)
 
 
+def checked_event_name(name: str) -> str:
+    """Return `name`; raises `InvalidInput` when an event cannot be called so."""
+    if not 1 <= len(name) <= MAX_RUN_ID or not name.isprintable():
+        raise InvalidInput(
+            f"{name[:60]!a} cannot be an event's name: it must be 1 to {MAX_RUN_ID} printable characters."
+        )
+    return name
+
+
 def child_run_id(parent: RunId, key: str) -> RunId:
     """Return the id of the child run that `parent` starts at journal key `key`; the same every time."""
     return RunId(f"{parent}/{digest(parent, key)[:12]}")
@@ -42,6 +51,17 @@ def child_run_id(parent: RunId, key: str) -> RunId:
 def review_id(run: RunId, key: str) -> ReviewId:
     """Return the id of the review that `run` opens at journal key `key`: 12 characters, named by how it begins."""
     return ReviewId(digest(run, key)[:12])
+
+
+def repeated_key(key: str, times: int) -> str:
+    """Return what names the next effect of the operation at `key`, after `times` effects that no longer count."""
+    return f"{key}+{times}" if times else key
+
+
+def operation_key(effect: str) -> str:
+    """Return the journal key of the operation whose effect `repeated_key` named."""
+    operation, mark, occurrence = effect.rpartition("#")
+    return operation + mark + occurrence.partition("+")[0]
 
 
 def digest(*parts: str | bytes) -> str:

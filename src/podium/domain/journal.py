@@ -18,7 +18,9 @@ class EntryType(StrEnum):
     `done` and `error` are an operation's outcome; `signal` is something that reached the run from outside
     (a cancellation, a timeout). These three are delivered to the workflow, in `seq` order, live and on
     replay. `attempt` records one attempt of an operation, `started` that an at-most-once step was about to
-    begin; they are kept for people and for recovery and are not delivered.
+    begin, `patch` that new code was taken at a `patched()`, `retry` that a failed run was tried again and
+    which entries no longer count, `continued` that the run went on as new with an empty journal; they are
+    kept for people and for recovery and are not delivered.
     """
 
     DONE = "done"
@@ -26,6 +28,9 @@ class EntryType(StrEnum):
     SIGNAL = "signal"
     ATTEMPT = "attempt"
     STARTED = "started"
+    PATCH = "patch"
+    RETRY = "retry"
+    CONTINUED = "continued"
 
 
 DELIVERED = frozenset({EntryType.DONE, EntryType.ERROR, EntryType.SIGNAL})

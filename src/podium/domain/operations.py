@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from podium.domain.retries import RetryPolicy
     from podium.domain.reviews import ReviewDraft
@@ -21,6 +21,8 @@ class OperationKind(StrEnum):
     TIMER = "timer"
     REVIEW = "review"
     CHILD = "child"
+    EVENT = "event"
+    PUBLISH = "publish"
 
 
 class Codec(Protocol):
@@ -40,12 +42,13 @@ class Execute:
     """Do outside work: the kind's executor is called with this request.
 
     `target` is the step or prompt definition, `arguments` its bound call arguments, `policy` what to do
-    when an attempt fails.
+    when an attempt fails. `undo`, called with the result and the arguments, performs the compensation.
     """
 
     target: Any
     arguments: Mapping[str, Any]
     policy: RetryPolicy
+    undo: Callable[[Any, Mapping[str, Any]], Coroutine[Any, Any, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +68,24 @@ class AskPerson:
 
 @dataclass(frozen=True, slots=True)
 class StartChild:
-    """Start a run of `workflow` (its registered name) with the encoded `input` and wait for its result."""
+    """Start a run of `workflow` (its registered name) with the encoded `input` and wait for its result.
+
+    `outlives` says that it goes on when nobody waits for it any more; otherwise it is cancelled.
+    """
 
     workflow: str
     input: bytes
+    outlives: bool = False
 
 
-Request = Execute | WaitUntil | AskPerson | StartChild
+@dataclass(frozen=True, slots=True)
+class WaitForEvent:
+    """Wait for the next event called `name` that nothing else in the run has taken."""
+
+    name: str
+
+
+Request = Execute | WaitUntil | AskPerson | StartChild | WaitForEvent
 
 
 @dataclass(frozen=True, slots=True)

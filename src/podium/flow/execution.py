@@ -6,25 +6,38 @@ import asyncio
 import logging
 import random
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import orjson
 
-from podium.domain.errors import ErrorRecord, InvalidInput, RunTimeout, Terminal
+from podium.domain.errors import ErrorRecord, InvalidInput, Terminal
 from podium.domain.ids import RunId
 from podium.domain.journal import Entry, EntryType, Signal
-from podium.domain.operations import Intent, Operation, OperationKind, WaitUntil
+from podium.domain.operations import Execute, Intent, Operation, OperationKind, WaitForEvent, WaitUntil
 from podium.domain.values import TypedCodec
 from podium.flow.branches import Branch, current_branch
-from podium.flow.failures import error_record, message_of, raised_from
+from podium.flow.compensation import Scope, Undoable, compensated, current_scope
+from podium.flow.events import UnclaimedEvents
+from podium.flow.failures import message_of, raised_from
 from podium.flow.loop import DeterministicLoop
+from podium.flow.patches import Patches
+from podium.flow.results import Errored, Result, Stopped, result_of
 
 _log = logging.getLogger(__name__)
 
 _NOTHING = TypedCodec(None, "a timer")
+_FROM_OUTSIDE = {OperationKind.REVIEW: "the decision", OperationKind.EVENT: "the event"}
+"""Operations whose value is what somebody typed or sent."""
+
+
+_REMEDY = (
+    "Restore the code that the run began with and retry the run, guard the change with patched(), give the new code "
+    "another @workflow(version=...), or fork the run from a step before the change."
+)
 
 
 class CodeChanged(Terminal):
@@ -35,34 +48,16 @@ class Undecodable(Terminal):
     """A recorded value does not fit the type that the code declares now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """The workflow returned; `value` is what it returned."""
-
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Errored:
-    """The workflow raised."""
-
-    error: ErrorRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """The workflow ended because the run was cancelled."""
-
-
-Result = Completed | Errored | Stopped
-
-
 @dataclass(slots=True)
 class _Asked:
-    """An operation that the code asked for. `settle` hands its outcome over; None once the code gave up on it."""
+    """An operation that the code asked for. `settle` hands its outcome over; None once the code gave up on it.
+
+    `scope` is where a step that can be undone is noted when it has completed.
+    """
 
     intent: Intent
     settle: Callable[[Entry], None] | None
+    scope: Scope | None = None
 
 
 class Execution:
@@ -70,11 +65,22 @@ class Execution:
 
     Call `start` once, then `deliver` for each delivered journal entry in `seq` order; after each call
     `take_requests` says what the code newly asks for, `take_withdrawn` what it gave up, and `result` is set
-    when it has ended. Live runs and replays differ only in where the entries come from.
+    when it has ended. Live runs and replays differ only in where the entries come from, and in that `patches`
+    are live: see `Patches`. `generation` counts how often the run went on as new.
     """
 
-    def __init__(self, run_id: RunId, seed: int, started_at: float) -> None:
+    def __init__(
+        self,
+        run_id: RunId,
+        seed: int,
+        started_at: float,
+        *,
+        generation: int = 0,
+        patches: Patches | None = None,
+    ) -> None:
         self._id = run_id
+        self._generation = generation
+        self.patches = patches or Patches()
         self._now = self._clock = started_at
         self._random = random.Random(seed)
         # It refuses, instead of implementing, what would reach outside.
@@ -86,6 +92,8 @@ class Execution:
         self._withdrawn: list[str] = []
         # By identity: asyncio calls timers equal that call the same at the same time.
         self._timers: dict[int, str] = {}
+        self._scope = Scope()
+        self._unclaimed = UnclaimedEvents()
         self._signal: Signal | None = None
         self._main: asyncio.Task[Any] | None = None
         self._closed = False
@@ -99,8 +107,10 @@ class Execution:
     def start(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         """Begin the workflow: `call()` returns its coroutine."""
         context = copy_context()
-        context.run(current_branch.set, Branch())
-        self._main = self._loop.main_task(call(), context)
+        # Each generation's keys are its own, and so is everything that is derived from them.
+        context.run(current_branch.set, Branch(str(self._generation)))
+        context.run(current_scope.set, self._scope)
+        self._main = self._loop.main_task(compensated(self, self._scope, call()), context)
         self._drain()
 
     def deliver(self, entry: Entry) -> None:
@@ -129,9 +139,17 @@ class Execution:
             raise CodeChanged(
                 f"code changed under the run: the journal records {entry.kind} {entry.key!r} (entry {entry.seq}, "
                 f"arguments {entry.fingerprint}), the code now asks for {intent.kind} {entry.key!r} with other "
-                f"{differs} (arguments {intent.fingerprint}). Restore the code that the run began with, or start "
-                "the work again under another run id."
+                f"{differs} (arguments {intent.fingerprint}). {_REMEDY}"
             )
+
+    def has_asked(self, key: str) -> bool:
+        """Return whether the code has asked for the operation at `key`, which has no outcome yet."""
+        return key in self._asked
+
+    @property
+    def undone(self) -> Sequence[str]:
+        """The journal keys of the steps that have been undone."""
+        return self._scope.undone
 
     def take_requests(self) -> list[Operation]:
         """Return, once, the operations asked for since the last call, in program order."""
@@ -163,40 +181,46 @@ class Execution:
         """Return the next random UUID."""
         return uuid.UUID(int=self._random.getrandbits(128), version=4)
 
+    def patched(self, patch: str) -> bool:
+        """Return whether the new code is to be taken at this call of `patched()`."""
+        return not self._closed and self.patches.taken(current_branch.get().key(f"patched {patch}"), patch)
+
     async def perform(self, intent: Intent) -> Any:
         """Ask for an operation and wait for its outcome."""
+        key, outcome = self.ask(intent)
+        try:
+            return await outcome
+        except asyncio.CancelledError:
+            self.withdraw(key)
+            raise
+
+    def ask(self, intent: Intent) -> tuple[str, asyncio.Future[Any]]:
+        """Ask for an operation; return its journal key and the future of its outcome."""
+        key = current_branch.get().key(intent.name)
+        outcome: asyncio.Future[Any] = self._loop.create_future()
         if self._closed:
             # Clean-up of dropped code waits in vain: the journal is the truth, not this process.
-            return await self._loop.create_future()
-        key = current_branch.get().key(intent.name)
-        future: asyncio.Future[Any] = self._loop.create_future()
+            return key, outcome
+        settle = partial(_settle, outcome, intent, key)
+        request = intent.request
+        if isinstance(request, WaitForEvent) and self._unclaimed.wait(request.name, key, settle):
+            return key, outcome
+        scope = None
+        if isinstance(request, Execute) and request.undo is not None:
+            scope = current_scope.get()
+            scope.asked()
+        self._ask(key, intent, settle, scope)
+        return key, outcome
 
-        def settle(entry: Entry) -> None:
-            if future.done():
-                return
-            if entry.type is EntryType.ERROR:
-                future.set_exception(raised_from(entry))
-                return
-            try:
-                value = intent.codec.decode(entry.payload)
-            except Exception as error:
-                if intent.kind is OperationKind.REVIEW:
-                    # What a person typed is input: the code may ask again, or let the run fail.
-                    problem = message_of(error).splitlines()[0]
-                    future.set_exception(InvalidInput(f"the decision cannot be used: {problem}"))
-                    return
-                raise Undecodable(
-                    f"the recorded value of {entry.key!r} (entry {entry.seq}) does not fit the type that the code "
-                    f"declares now: {message_of(error).splitlines()[0]}. Restore the type, or start the work again."
-                ) from error
-            future.set_result(value)
-
-        self._ask(key, intent, settle)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            self._withdraw(key)
-            raise
+    def withdraw(self, key: str) -> None:
+        """Wait no longer for the operation at `key`, if it is open."""
+        asked = self._asked.get(key)
+        if asked is not None and asked.settle is not None:
+            asked.settle = None
+            self._open -= 1
+            self._withdrawn.append(key)
+            if isinstance(asked.intent.request, WaitForEvent):
+                self._unclaimed.forget(asked.intent.request.name, key)
 
     # what the loop calls
 
@@ -218,35 +242,40 @@ class Execution:
         """Forget a timer that was cancelled."""
         key = self._timers.pop(id(handle), None)
         if key is not None:
-            self._withdraw(key)
+            self.withdraw(key)
 
     def report(self, context: dict[str, Any]) -> None:
         """Tell of an error that no code was there to receive."""
         if not self._closed:
             _log.warning("run %s: %s: %r", ascii(self._id), context.get("message"), context.get("exception"))
 
-    def _ask(self, key: str, intent: Intent, settle: Callable[[Entry], None]) -> None:
+    def _ask(
+        self, key: str, intent: Intent, settle: Callable[[Entry], None], scope: Scope | None = None
+    ) -> None:
         if isinstance(intent.request, WaitUntil) and self._clock < self._now:
             # The system's clock was set back: the run's time stands until it has caught up, its timers do not.
             due = replace(intent.request, due=intent.request.due - self._now + self._clock)
             intent = replace(intent, request=due)
-        self._asked[key] = _Asked(intent, settle)
+        self._asked[key] = _Asked(intent, settle, scope)
         self._open += 1
         self._requests.append(Operation(key, intent))
 
-    def _withdraw(self, key: str) -> None:
-        asked = self._asked.get(key)
-        if asked is not None and asked.settle is not None:
-            asked.settle = None
-            self._open -= 1
-            self._withdrawn.append(key)
-
     def _settle(self, entry: Entry) -> None:
         self.expects(entry)
-        settle = self._asked.pop(entry.key).settle
-        if settle is not None:
+        asked = self._asked.pop(entry.key)
+        request = asked.intent.request
+        if asked.scope is not None and isinstance(request, Execute) and request.undo is not None:
+            # Whether the code still wants it or not: its effect is in the world.
+            if entry.type is EntryType.DONE:
+                codec, arguments = asked.intent.codec, request.arguments
+                asked.scope.completed(Undoable(entry.key, entry.payload, codec, arguments, request.undo))
+        elif isinstance(request, WaitForEvent):
+            self._unclaimed.forget(request.name, entry.key)
+        if asked.settle is not None:
             self._open -= 1
-            settle(entry)
+            asked.settle(entry)
+        elif isinstance(request, WaitForEvent) and (taken_by := self._unclaimed.give(entry)) is not None:
+            self.withdraw(taken_by)
 
     def _drain(self) -> None:
         self._loop.drain()
@@ -254,7 +283,7 @@ class Execution:
         if self.result is not None or main is None:
             return
         if main.done():
-            self.result = self._result_of(main)
+            self.result = result_of(main, self._signal)
         elif not self._open:
             self.result = Errored(
                 ErrorRecord(
@@ -264,24 +293,32 @@ class Execution:
                 )
             )
 
-    def _result_of(self, main: asyncio.Task[Any]) -> Result:
-        if main.cancelled():
-            if self._signal is Signal.TIMEOUT:
-                message = (
-                    "the run used up its active time: raise @workflow(timeout=...), or do less in one run"
-                )
-                return Errored(ErrorRecord(RunTimeout.__name__, message))
-            if self._signal is Signal.CANCEL:
-                return Stopped()
-            return Errored(ErrorRecord("CancelledError", "the workflow cancelled itself"))
-        error = main.exception()
-        return Completed(main.result()) if error is None else Errored(error_record(error))
-
     def _divergence(self, entry: Entry) -> str:
         open_keys = [key for key, asked in self._asked.items() if asked.settle is not None]
         asks = ", ".join(map(repr, open_keys[:4])) or "nothing more"
         return (
             f"code changed under the run: the journal records {entry.kind} {entry.key!r} (entry {entry.seq}), "
-            f"the code now asks for {asks}. Restore the code that the run began with, or start the work again "
-            "under another run id."
+            f"the code now asks for {asks}. {_REMEDY}"
         )
+
+
+def _settle(outcome: asyncio.Future[Any], intent: Intent, key: str, entry: Entry) -> None:
+    if outcome.done():
+        return
+    if entry.type is EntryType.ERROR:
+        outcome.set_exception(raised_from(entry))
+        return
+    try:
+        value = intent.codec.decode(entry.payload)
+    except Exception as error:
+        problem = message_of(error).splitlines()[0]
+        from_outside = _FROM_OUTSIDE.get(intent.kind)
+        if from_outside is not None:
+            # Input, not data of ours: the code may ask again, or let the run fail.
+            outcome.set_exception(InvalidInput(f"{from_outside} at {key!r} cannot be used: {problem}"))
+            return
+        raise Undecodable(
+            f"the recorded value of {key!r} (entry {entry.seq}) does not fit the type that the code "
+            f"declares now: {problem}. Restore the type and retry the run, or fork it from a step before."
+        ) from error
+    outcome.set_result(value)

@@ -13,6 +13,8 @@ from podium.domain.journal import Entry
 _OWN_PACKAGE = str(Path(__file__).parents[1])
 _SAME_CLASS = {cls.__name__: cls for cls in (NoAnswer, Rejected)}
 MAX_MESSAGE = 4000
+_ENTRY = "podium_entry"
+"""The attribute by which an exception names the journal entry that it was raised from."""
 
 
 def error_record(error: BaseException) -> ErrorRecord:
@@ -37,10 +39,23 @@ def raised_from(entry: Entry) -> Exception:
     """Return the exception that an `error` entry raises in the workflow."""
     record = decode_error(entry.payload)
     own = _SAME_CLASS.get(record.type)
-    if own is not None:
-        return own(record.message)
     tries = f" after {entry.attempt} attempts" if entry.attempt > 1 else ""
-    return StepFailed(f"{entry.kind} {entry.name!r} failed{tries}: {record.type}: {record.message}", record)
+    said = f"{entry.kind} {entry.name!r} failed{tries}: {record.type}: {record.message}"
+    error: Exception = StepFailed(said, record) if own is None else own(record.message)
+    setattr(error, _ENTRY, entry.seq)
+    return error
+
+
+def entries_behind(error: BaseException | None) -> frozenset[int]:
+    """Return the numbers of the journal entries whose failures `error` tells of, or came out of."""
+    while error is not None:
+        seq = getattr(error, _ENTRY, None)
+        if seq is not None:
+            return frozenset({seq})
+        if isinstance(error, BaseExceptionGroup):
+            return frozenset().union(*map(entries_behind, error.exceptions))
+        error = error.__cause__ or error.__context__
+    return frozenset()
 
 
 def encode_error(record: ErrorRecord) -> bytes:

@@ -10,11 +10,13 @@ from typing import Any
 
 from podium.domain.errors import NotInRun, StepTimeout
 from podium.domain.operations import Execute
+from podium.flow.pulse import Pulse
 from podium.flow.step_threads import StepThreads
 from podium.flow.steps import Step
 from podium.ports.execution import AttemptContext
 
 _attempt: ContextVar[AttemptContext] = ContextVar("podium_attempt")
+_pulse: ContextVar[Pulse] = ContextVar("podium_pulse")
 
 
 def current_step() -> AttemptContext:
@@ -26,6 +28,18 @@ def current_step() -> AttemptContext:
         return _attempt.get()
     except LookupError:
         raise NotInRun("current_step()", "it is only known inside a step's body.") from None
+
+
+def heartbeat() -> None:
+    """Say, in the body of a step that was declared with `heartbeat=`, that it is alive; elsewhere does nothing."""
+    pulse = _pulse.get(None)
+    if pulse is not None:
+        pulse.beat()
+
+
+def step_under_way() -> AttemptContext | None:
+    """Return what `current_step` returns, or None outside a step's body."""
+    return _attempt.get(None)
 
 
 class StepExecutor:
@@ -42,14 +56,19 @@ class StepExecutor:
         function that runs past it cannot be stopped: its thread goes on, its result is dropped.
         """
         step: Step[Any, Any] = request.target
+        pulse = None if request.policy.heartbeat is None else Pulse(request.policy.heartbeat)
+        if pulse is not None:
+            _pulse.set(pulse)
         if step.is_async:
             _attempt.set(context)
-            return await self._within(request.policy.timeout, step, step.function(**request.arguments))
+            work = step.function(**request.arguments)
+            return await self._within(request.policy.timeout, step, _alive(work, pulse, step))
         scope = copy_context()
         scope.run(_attempt.set, context)
         call = partial(scope.run, partial(step.function, **request.arguments))
         async with self._slots:
-            return await self._within(request.policy.timeout, step, self._threads.call(call))
+            work = self._threads.call(call)
+            return await self._within(request.policy.timeout, step, _alive(work, pulse, step))
 
     async def _within(
         self, timeout: float | None, step: Step[Any, Any], work: Coroutine[Any, Any, Any]
@@ -66,3 +85,9 @@ class StepExecutor:
     def close(self) -> None:
         """Take no more work. Threads that are still busy are not waited for."""
         self._threads.close()
+
+
+def _alive(
+    work: Coroutine[Any, Any, Any], pulse: Pulse | None, step: Step[Any, Any]
+) -> Coroutine[Any, Any, Any]:
+    return work if pulse is None else pulse.watch(work, step.name)

@@ -1,4 +1,4 @@
-"""The verbs of workflow code: `gather`, `sleep`, `now`, `uuid`, `random`."""
+"""The verbs of workflow code: `gather`, `sleep`, `continue_as_new`, `now`, `uuid`, `random`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import asyncio
 import datetime
 import uuid as uuids
 from collections.abc import Awaitable
-from typing import Any, TypeVar, overload
+from typing import Any, NoReturn, TypeVar, overload
 
-from podium.domain.errors import InvalidInput
+from podium.domain.durations import Duration, seconds
+from podium.domain.errors import ContinueAsNew, InvalidInput
 from podium.domain.operations import Intent, OperationKind, WaitUntil
 from podium.domain.values import TypedCodec
 from podium.ports.run import current_run
@@ -48,18 +49,40 @@ async def gather(*operations: Awaitable[Any]) -> tuple[Any, ...]:
         raise
 
 
-async def sleep(duration: float | datetime.timedelta) -> None:
-    """Wait for `duration` (seconds, or a timedelta), durably: it goes on across restarts.
+async def sleep(duration: Duration | datetime.datetime) -> None:
+    """Wait for `duration` (seconds, a timedelta or text such as `2h`) or until a date, durably, across restarts.
 
-    Raises `NotInRun` outside a run and `InvalidInput` for a negative or infinite duration.
+    A date that has passed does not wait. Raises `NotInRun` outside a run and `InvalidInput` for a negative or
+    infinite duration, or a date without a time zone.
     """
     run = current_run("sleep()", "outside workflows use asyncio.sleep.")
-    seconds = duration.total_seconds() if isinstance(duration, datetime.timedelta) else float(duration)
-    if not 0 <= seconds < 10 * 366 * 86_400:
+    if isinstance(duration, datetime.datetime):
+        if duration.tzinfo is None:
+            raise InvalidInput(
+                f"sleep({duration!r}): the date has no time zone; write e.g. datetime(..., tzinfo=timezone.utc)."
+            )
+        wait = max(duration.timestamp() - run.now(), 0.0)
+    else:
+        try:
+            wait = seconds(duration)
+        except InvalidInput as error:
+            raise InvalidInput(f"sleep({duration!r}): {error}") from None
+    if not wait < 10 * 366 * 86_400:
         raise InvalidInput(f"sleep({duration!r}): the duration must be from 0 seconds to 10 years.")
     # The due time is not part of the fingerprint: it follows from the journal and may change with the code.
-    request = WaitUntil(run.now() + seconds, run.now())
+    request = WaitUntil(run.now() + wait, run.now())
     await run.perform(Intent(OperationKind.TIMER, "sleep", "", request, _TIMER))
+
+
+def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
+    """End the present journal and go on as new, under the same run id, called with these arguments.
+
+    For runs that live long: whatever is carried over is in the arguments, so that the journal stays short.
+    Events that were not taken yet are kept; what is still open (reviews, timers, children that are not
+    abandoned) is given up. Compensations of completed steps do not outlive it. Raises `NotInRun` outside a run.
+    """
+    current_run("continue_as_new()")
+    raise ContinueAsNew(args, kwargs)
 
 
 def now() -> datetime.datetime:

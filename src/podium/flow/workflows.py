@@ -15,7 +15,7 @@ from podium.domain.errors import InvalidDefinition, InvalidInput
 from podium.domain.ids import digest
 from podium.domain.operations import Intent, OperationKind, StartChild
 from podium.domain.values import TypedCodec
-from podium.flow.signatures import Signature, checked_name
+from podium.flow.signatures import MAX_NAME, Signature, checked_name
 from podium.ports.run import CurrentRun, current_run
 
 P = ParamSpec("P")
@@ -26,15 +26,20 @@ class Workflow(Generic[P, R]):
     """A workflow definition. Called inside a run it is a child run; started by the app it is a run of its own.
 
     `timeout` bounds the seconds in which a run is actively at work; waiting for people, timers and events
-    does not count.
+    does not count. `version` tells workflows of one name apart; a run stays with the version it began with.
     """
 
     def __init__(
-        self, function: Callable[..., Coroutine[Any, Any, Any]], name: str, timeout: float | None
+        self,
+        function: Callable[..., Coroutine[Any, Any, Any]],
+        name: str,
+        timeout: float | None,
+        version: str = "",
     ) -> None:
         self.function = function
         self.name = checked_name(name, "@workflow")
         self.timeout = timeout
+        self.version = version
         self.signature = Signature(function, f"workflow {name!r}")
         update_wrapper(self, function)
 
@@ -116,44 +121,53 @@ class Workflow(Generic[P, R]):
             fields[name] = annotation if name in self.signature.required else NotRequired[annotation]
         return pydantic.TypeAdapter(TypedDict("Input", fields))  # type: ignore[operator]
 
+    def as_child(self, encoded: bytes, *, outlives: bool = False) -> Intent:
+        """Return what asks for a child run with this encoded input; see `StartChild`."""
+        request = StartChild(self.name, encoded, outlives)
+        return Intent(OperationKind.CHILD, self.name, digest(encoded)[:16], request, self.codec)
+
     async def _perform(self, run: CurrentRun, encoded: bytes) -> R:
-        request = StartChild(self.name, encoded)
-        intent = Intent(OperationKind.CHILD, self.name, digest(encoded)[:16], request, self.codec)
-        result: R = await run.perform(intent)
+        result: R = await run.perform(self.as_child(encoded))
         return result
 
 
 class Decorate:
     """The decorator that `workflow(...)` with options returns: takes the function, gives the `Workflow`."""
 
-    def __init__(self, name: str | None, timeout: float | None) -> None:
+    def __init__(self, name: str | None, timeout: float | None, version: str) -> None:
         self._name = name
         self._timeout = timeout
+        self._version = version
 
     def __call__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> Workflow[P, R]:
         """Return the workflow that `function` defines; raises `InvalidDefinition` when it is not async."""
         if not inspect.iscoroutinefunction(function):
             raise InvalidDefinition(f"@workflow {function.__name__!r} must be an `async def`.")
-        return Workflow(function, self._name or function.__name__, self._timeout)
+        return Workflow(function, self._name or function.__name__, self._timeout, self._version)
 
 
 @overload
 def workflow(function: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
 @overload
-def workflow(*, name: str | None = None, timeout: float | None = None) -> Decorate: ...
+def workflow(*, name: str | None = None, timeout: float | None = None, version: str = "") -> Decorate: ...
 def workflow(
     function: Callable[..., Coroutine[Any, Any, Any]] | None = None,
     /,
     *,
     name: str | None = None,
     timeout: float | None = None,
+    version: str = "",
 ) -> Workflow[Any, Any] | Decorate:
     """Make an `async def` a durable workflow; bare (`@workflow`) or with options (`@workflow(timeout=60)`).
 
     `timeout`: seconds of active work after which the run fails; time spent waiting for people, timers and
-    events does not count. Raises `InvalidDefinition` when the function is not async.
+    events does not count. `version`: give changed code another one and keep the old code beside it, under
+    the same `name`: runs under way stay with the version they began with, new ones take the one that is
+    listed last. Raises `InvalidDefinition` when the function is not async or an option makes no sense.
     """
     if timeout is not None and timeout <= 0:
         raise InvalidDefinition("@workflow: timeout must be above 0 seconds")
-    decorate = Decorate(name, timeout)
+    if version and (len(version) > MAX_NAME or not version.isprintable()):
+        raise InvalidDefinition(f"@workflow: version must be up to {MAX_NAME} printable characters")
+    decorate = Decorate(name, timeout, version)
     return decorate if function is None else decorate(function)

@@ -18,7 +18,8 @@ class AttemptContext:
 
     `idempotency_key` is the same for every attempt of the operation, before and after a crash. `attempt`
     counts from 1. `record` notes a model call in the journal as soon as it has been made, before the
-    operation has an outcome.
+    operation has an outcome. `publish` adds a chunk of UTF-8 JSON to the run's stream; it may be called from
+    any thread.
     """
 
     run: RunId
@@ -26,6 +27,7 @@ class AttemptContext:
     attempt: int
     idempotency_key: str
     record: Callable[[CallAttempt], None]
+    publish: Callable[[bytes], None]
 
 
 class Executor(Protocol):

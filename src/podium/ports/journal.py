@@ -77,15 +77,61 @@ class TakeDelivery:
     id: int
 
 
-Change = CreateRun | Append | MoveRun | OpenReview | CloseReviews | Deliver | TakeDelivery
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Let a run go on as new: with this input, of this version, in its next generation, with an empty journal.
+
+    The journal of the generation that ends leaves; `at` is seconds since the epoch.
+    """
+
+    run: RunId
+    input: bytes
+    version: str
+    at: float
+    spending: Spending
+
+
+@dataclass(frozen=True, slots=True)
+class PublishChunk:
+    """Add what an attempt of the operation at `key` publishes; `at` is seconds since the epoch."""
+
+    run: RunId
+    key: str
+    attempt: int
+    payload: bytes
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SupersedeChunks:
+    """Mark that what was published for the operation at `key` so far no longer counts, if there is any."""
+
+    run: RunId
+    key: str
+    at: float
+
+
+Change = (
+    CreateRun
+    | Append
+    | MoveRun
+    | OpenReview
+    | CloseReviews
+    | Deliver
+    | TakeDelivery
+    | Renew
+    | PublishChunk
+    | SupersedeChunks
+)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedRun:
-    """A run's row and its whole journal in `seq` order."""
+    """A run's row, its whole journal in `seq` order, and the events in its inbox in order of arrival."""
 
     run: Run
     entries: Sequence[Entry]
+    events: Sequence[Delivery] = ()
 
 
 class Journal(Protocol):

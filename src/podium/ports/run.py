@@ -34,6 +34,18 @@ class CurrentRun(Protocol):
         """Return the next of the run's random UUIDs (version 4)."""
         ...
 
+    def patched(self, patch: str) -> bool:
+        """Return whether the new code is to be taken at this place; see `podium.patched`."""
+        ...
+
+    def ask(self, intent: Intent) -> tuple[str, asyncio.Future[Any]]:
+        """Ask for an operation; return its journal key and the future of its outcome."""
+        ...
+
+    def withdraw(self, key: str) -> None:
+        """Wait no longer for the operation at journal key `key`."""
+        ...
+
     async def perform(self, intent: Intent) -> Any:
         """Carry out an operation durably, or return its recorded outcome; raises what it failed with."""
         ...
@@ -41,6 +53,11 @@ class CurrentRun(Protocol):
 
 RUN_ATTRIBUTE = "podium_run"
 """The attribute by which a deterministic event loop names its run."""
+
+
+def in_run() -> bool:
+    """Return whether it is workflow code that is executing."""
+    return getattr(asyncio._get_running_loop(), RUN_ATTRIBUTE, None) is not None  # noqa: SLF001
 
 
 def current_run(what: str, instead: str = "there is no other way to call it.") -> CurrentRun:

@@ -6,13 +6,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Update, bindparam, func, null, select, tuple_, update
+from sqlalchemy import Update, bindparam, delete, func, null, select, tuple_, update
 
 from podium.domain.answers import Usage
+from podium.domain.errors import StateConflict
 from podium.domain.runs import Spending
 from podium.domain.states import TERMINAL_RUN_STATES, RunState, sources_of
+from podium.storage import blobs
 from podium.storage.rows import error_json, run_of, run_query
-from podium.storage.tables import IS_UNFINISHED, WAKES, inline, runs
+from podium.storage.tables import IS_UNFINISHED, WAKES, inline, journal, runs
 from podium.storage.texts import storable
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from podium.domain.ids import RunId
     from podium.domain.runs import Run
-    from podium.ports.journal import MoveRun
+    from podium.ports.journal import MoveRun, Renew
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,29 @@ def move_statement(target: RunState) -> Update:
         .where(runs.c.id == bindparam("run"), runs.c.state.in_(inline(sources_of(target))))
         .values(values)
     )
+
+
+def renew(conn: Connection, number: int, change: Renew, blob_threshold: int) -> None:
+    """Let the run of row `number` go on as new; see `Renew`. Raises `StateConflict` unless it is running."""
+    tenant = conn.scalar(select(runs.c.tenant).where(runs.c.number == number))
+    kept, digest = blobs.split(conn, str(tenant), change.input, blob_threshold)
+    renewed = conn.execute(
+        update(runs)
+        .where(runs.c.number == number, runs.c.state == RunState.RUNNING.value)
+        .values(
+            input=kept,
+            input_digest=digest,
+            version=storable(change.version),
+            generation=runs.c.generation + 1,
+            input_tokens=change.spending.usage.input_tokens,
+            output_tokens=change.spending.usage.output_tokens,
+            cost_nanos=change.spending.cost_nanos,
+            active_seconds=change.spending.active_seconds,
+        )
+    )
+    if renewed.rowcount != 1:
+        raise StateConflict(f"run {change.run!a} is not running, and yet the engine tried to renew it")
+    conn.execute(delete(journal).where(journal.c.run_number == number))
 
 
 def move_row(move: MoveRun, kept_output: tuple[bytes | None, bytes | None]) -> dict[str, Any]:

@@ -8,8 +8,10 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
+from podium.domain.attempts import decode_note
 from podium.domain.errors import ErrorRecord, PodiumError, RunCancelled
 from podium.domain.happenings import RunMoved
+from podium.domain.history import RetryNote, encode_retry, encode_spending, history_of
 from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.journal import DELIVERED, Entry, EntryType, Signal
 from podium.domain.states import RunState
@@ -17,9 +19,10 @@ from podium.engines.embedded.open_operations import OpenOperations
 from podium.engines.embedded.run_journal import RunJournal
 from podium.engines.embedded.spawning import end_of_run
 from podium.engines.embedded.spending import SpendingMeter
-from podium.flow.execution import Completed, Errored, Execution, Result, Stopped
 from podium.flow.failures import error_record
-from podium.ports.journal import Change, MoveRun, TakeDelivery
+from podium.flow.replanning import execution_of, plan_retry
+from podium.flow.results import Completed, Continued, Errored, Result, Stopped
+from podium.ports.journal import Append, Change, CloseReviews, MoveRun, Renew, TakeDelivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,32 +32,37 @@ if TYPE_CHECKING:
     from podium.ports.journal import LoadedRun
 
 _log = logging.getLogger(__name__)
+PAUSED = "somebody to resume it"
+"""What a paused run waits for."""
 
 
 class ActiveRun:
     """One run that is in memory.
 
     Every outcome takes the same way: it is recorded, and only when the record is on disk is it delivered to
-    the code, which may then ask for more. Nothing else moves the code.
+    the code, which may then ask for more. Nothing else moves the code. `must_end` says that the run is to be
+    cancelled even if its code cannot be run any more.
     """
 
-    def __init__(self, host: Host, workflow: Workflow[Any, Any], loaded: LoadedRun) -> None:
+    def __init__(
+        self, host: Host, workflow: Workflow[Any, Any], loaded: LoadedRun, *, must_end: bool = False
+    ) -> None:
         self.run = loaded.run
         self._host = host
         self._workflow = workflow
-        self._entries: Sequence[Entry] = loaded.entries
-        self._meter = SpendingMeter(self.run.spending.active_seconds)
+        self._loaded = loaded
+        self._must_end = must_end
         self._journal = RunJournal(host, self.run.id, loaded.entries[-1].seq if loaded.entries else 0)
         # The run's time begins when its code first does, however long it was pending.
         self._began = host.clock() if self.run.started_at is None else self.run.started_at
-        self._execution = Execution(self.run.id, self.run.seed, self._began)
-        self._operations = OpenOperations(
-            host, self.run, self._journal, self._meter, self._on_disk, self._rouse, self._block
-        )
         self._state: RunState | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._signalled = False
+        self._signal_unheard = False
+        self._unwritten_patches = 0
+        self._pausing: list[int] = []
         self._closed = False
+        self._read_history(loaded.entries)
 
     @property
     def takes_deliveries(self) -> bool:
@@ -62,21 +70,22 @@ class ActiveRun:
         return self._state is not None and not self._closed and self._execution.result is None
 
     def begin(self) -> None:
-        """Replay the journal and take up what is open. To be called from a plain callback of the host's loop.
+        """Replay the journal. To be called from a plain callback of the host's loop.
 
-        The run stays in memory until `go_on`, so that deliveries that wait for it can be handed over before.
+        What is open is taken up in `go_on`, so that deliveries that wait for the run can be handed over before.
         """
         self._meter.go_on()
         self._move(RunState.RUNNING, at=self._began if self.run.started_at is None else None)
-        entries, self._entries = self._entries, ()
         with self._blocked_by_errors():
+            if self.run.state is RunState.FAILED:
+                self._retry()
             self._execution.start(partial(self._workflow.call, self.run.input))
             self._take_stock()
-            for entry in entries:
+            for entry in self._history.entries:
                 self._take(entry)
+            # What it replayed is not needed again, and may be much.
+            del self._history, self._loaded
             self._set_deadline()
-            if self._execution.result is None:
-                self._operations.take_up()
 
     def go_on(self) -> None:
         """Go on from where `begin` and the deliveries have brought the run."""
@@ -87,13 +96,25 @@ class ActiveRun:
     def accept(self, delivery: Delivery) -> None:
         """Take a delivery out of the inbox and into the journal, in one transaction."""
         taken = TakeDelivery(delivery.id)
-        if delivery.kind is not DeliveryKind.CANCEL:
-            self._operations.accept(delivery)
-        elif self._signalled:
-            # It is ending already, and its clean-up is not to be interrupted.
-            self._host.journal.commit((taken,))
-        else:
-            self._signal(Signal.CANCEL, taken)
+        match delivery.kind:
+            case DeliveryKind.CANCEL if not self._signalled:
+                self._stop_pausing()
+                self._signal(Signal.CANCEL, taken)
+            case DeliveryKind.PAUSE if not self._signalled:
+                self._pausing.append(delivery.id)
+                self._operations.held = True
+                self.go_on()
+            case DeliveryKind.RESUME:
+                self._host.journal.commit((taken,))
+                self._stop_pausing()
+                self.go_on()
+            case DeliveryKind.CANCEL | DeliveryKind.PAUSE | DeliveryKind.RETRY:
+                # It is ending already, and its clean-up is not to be interrupted; or it goes on anyway.
+                self._host.journal.commit((taken,))
+            case DeliveryKind.DECISION | DeliveryKind.CHILD | DeliveryKind.EVENT | DeliveryKind.SETTLE:
+                self._operations.accept(delivery)
+            case _:
+                assert_never(delivery.kind)
 
     def save_spending(self) -> None:
         """Store what the run has used, because this process will not go on with it."""
@@ -108,11 +129,43 @@ class ActiveRun:
         self._execution.close()
         self._operations.close()
 
+    # its past
+
+    def _read_history(self, entries: Sequence[Entry]) -> None:
+        self._history = history_of(entries)
+        self._meter = SpendingMeter(self.run.spending.active_seconds, self._history.carried)
+        for entry in self._history.struck:
+            if entry.type is EntryType.ATTEMPT:
+                # It counts no more, but it was paid for.
+                self._meter.add(decode_note(entry.payload))
+        self._retried_at = self._history.active_seconds
+        self._execution = execution_of(
+            self.run, self._history, self._began, is_live=self.run.started_at is None
+        )
+        self._operations = OpenOperations(
+            self._host,
+            self._loaded,
+            self._history,
+            self._journal,
+            self._meter,
+            self._on_disk,
+            self._rouse,
+            self._block,
+        )
+
+    def _retry(self) -> None:
+        plan = plan_retry(self._workflow, self.run, self._history)
+        note = RetryNote(plan.struck, plan.reusable, self._meter.active_seconds)
+        entry = self._journal.mark(EntryType.RETRY, "", "retry", encode_retry(note), None)
+        self._read_history([*self._loaded.entries, entry])
+        self._meter.go_on()
+
     # moving the code
 
     def _on_disk(self, entry: Entry) -> None:
         if self._closed:
             return
+        self._execution.patches.is_live = True
         with self._blocked_by_errors():
             if entry.type in DELIVERED:
                 self._take(entry)
@@ -121,7 +174,7 @@ class ActiveRun:
     def _take(self, entry: Entry) -> None:
         self._operations.recall(entry)
         if entry.type is EntryType.SIGNAL:
-            self._signalled = True
+            self._signalled, self._signal_unheard = True, False
         if entry.type in DELIVERED and self._execution.result is None:
             self._execution.deliver(entry)
             self._take_stock()
@@ -134,17 +187,31 @@ class ActiveRun:
         changes = self._operations.note(asked, withdrawn)
         if changes:
             self._host.journal.commit(changes, self._host.mailed)
+        for patch in self._execution.patches.take_new():
+            # On disk before anything that the new code asks for is begun.
+            self._unwritten_patches += 1
+            self._journal.mark(EntryType.PATCH, patch.key, patch.name, b"null", self._patch_on_disk)
+
+    def _patch_on_disk(self, entry: Entry) -> None:
+        self._unwritten_patches -= 1
+        self._on_disk(entry)
 
     def _advance(self) -> None:
         if self._execution.result is not None:
             self._finish(self._execution.result)
             return
+        if self._unwritten_patches or self._signal_unheard:
+            return
         self._operations.take_up()
-        if not self._closed and not self._operations.at_work and not self._journal.unwritten:
+        if self._closed or self._operations.at_work or self._journal.unwritten:
+            return
+        if self._pausing:
+            self._pause()
+        else:
             self._rest()
 
     def _signal(self, signal: Signal, *also: Change) -> None:
-        self._signalled = True
+        self._signalled = self._signal_unheard = True
         self._rouse()
         self._journal.signal(signal, self._on_disk, *also)
 
@@ -182,7 +249,7 @@ class ActiveRun:
             self._deadline = None
         timeout = self._workflow.timeout
         if timeout is not None and self._meter.is_running and not self._signalled:
-            left = max(timeout - self._meter.active_seconds, 0.0)
+            left = max(timeout - self._meter.active_seconds + self._retried_at, 0.0)
             self._deadline = asyncio.get_running_loop().call_later(left, self._signal, Signal.TIMEOUT)
 
     def _leave_if_parked(self, wake_at: float | None) -> None:
@@ -193,12 +260,67 @@ class ActiveRun:
     def _left(self) -> None:
         self._host.left(self.run.id, None)
 
+    def _pause(self) -> None:
+        taken = [TakeDelivery(delivery) for delivery in self._pausing]
+        self.close()
+        self._move(RunState.PAUSED, *taken, waiting_on=PAUSED, then=self._left)
+
+    def _stop_pausing(self) -> None:
+        self._operations.held = False
+        if self._pausing:
+            self._host.journal.commit([TakeDelivery(delivery) for delivery in self._pausing])
+            self._pausing.clear()
+
     def _block(self, error: ErrorRecord) -> None:
+        if self._must_end:
+            said = (
+                f"the run was cancelled, without the clean-up of its code, which cannot run: {error.message}"
+            )
+            self._end(RunState.CANCELLED, None, ErrorRecord(RunCancelled.__name__, said))
+            return
         self.close()
         self._move(RunState.BLOCKED, error=error, waiting_on=error.message, then=self._left)
 
     def _finish(self, result: Result) -> None:
-        state, output, error = self._outcome(result)
+        if isinstance(result, Continued):
+            try:
+                encoded = self._workflow.encode_input(result.arguments, result.keywords)
+            except PodiumError as refusal:
+                self._end(RunState.FAILED, None, error_record(refusal))
+            else:
+                self._renew(encoded)
+            return
+        self._end(*self._outcome(result))
+
+    def _renew(self, encoded: bytes) -> None:
+        given_up = self._operations.give_up_all()
+        self.close()
+        at, spending = self._host.clock(), self._meter.reading()
+        # Going on as new is when a run changes over to new code.
+        version = (self._host.workflows.current(self._workflow.name) or self._workflow).version
+        renew = Renew(self.run.id, encoded, version, at, spending)
+        began = Entry(
+            self.run.id,
+            1,
+            EntryType.CONTINUED,
+            None,
+            "",
+            "continued",
+            "",
+            1,
+            encode_spending(spending),
+            at,
+            at,
+        )
+        changes = (*given_up, CloseReviews(self.run.id), renew, Append(began))
+        self._host.journal.commit(changes, self._renewed)
+
+    def _renewed(self) -> None:
+        self._left()
+        self._host.mailed()
+        self._host.child(self.run)
+
+    def _end(self, state: RunState, output: bytes | None, error: ErrorRecord | None) -> None:
         given_up = self._operations.give_up_all()
         self.close()
         end = end_of_run(self.run, output, error, self._host.clock())
@@ -210,14 +332,16 @@ class ActiveRun:
         self._host.mailed()
         self._left()
 
-    def _outcome(self, result: Result) -> tuple[RunState, bytes | None, ErrorRecord | None]:
+    def _outcome(
+        self, result: Completed | Errored | Stopped
+    ) -> tuple[RunState, bytes | None, ErrorRecord | None]:
         match result:
             case Completed(value):
                 try:
                     return RunState.COMPLETED, self._workflow.codec.encode(value), None
                 except PodiumError as refusal:
                     return RunState.FAILED, None, error_record(refusal)
-            case Errored(error):
+            case Errored(error, _):
                 return RunState.FAILED, None, error
             case Stopped():
                 return RunState.CANCELLED, None, ErrorRecord(RunCancelled.__name__, "the run was cancelled")

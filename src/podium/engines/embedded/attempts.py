@@ -7,7 +7,7 @@ import logging
 from collections.abc import Collection
 from typing import Any
 
-from podium.domain.errors import ControlFlow, Retryable, Terminal
+from podium.domain.errors import ControlFlow, Retryable, StepStalled, Terminal
 from podium.domain.operations import Execute, Operation
 from podium.domain.outcomes import Done, Failed, Outcome, Retry, Suspended
 from podium.engines.embedded.host import Host
@@ -70,7 +70,7 @@ def _after_failure(error: BaseException, request: Execute, attempts: int, host: 
     later = error.retry_after if isinstance(error, Retryable) else None
     if isinstance(error, Terminal | ControlFlow):
         return Failed(record)
-    if policy.allows(attempts):
+    if policy.allows(attempts) or (isinstance(error, StepStalled) and policy.allows_restart(attempts)):
         return Retry(record, policy.delay(attempts, host.jitter(), later))
     if later is not None and attempts <= policy.reschedules:
         return Suspended(record, host.clock() + later)

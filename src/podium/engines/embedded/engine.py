@@ -6,38 +6,37 @@ import asyncio
 import logging
 import random
 import time
-from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from podium.domain.errors import ErrorRecord, RunCancelled, StorageUnavailable
 from podium.domain.happenings import Happening, RunMoved
+from podium.domain.inbox import DeliveryKind
 from podium.domain.states import TERMINAL_RUN_STATES, RunState
-from podium.engines.embedded.active_run import ActiveRun
+from podium.engines.embedded.active_run import PAUSED, ActiveRun
 from podium.engines.embedded.attempts import end_of_all
+from podium.engines.embedded.controls import Course, course_for
 from podium.engines.embedded.host import Host
-from podium.engines.embedded.spawning import end_of_run, last_move
+from podium.engines.embedded.line import Line
+from podium.engines.embedded.spawning import end_of_run, last_move, taking
 from podium.engines.embedded.waiters import Waiter, Waiters
 from podium.engines.embedded.watcher import Watcher
-from podium.ports.journal import Journal, LoadedRun, MoveRun, TakeDelivery
+from podium.ports.journal import Change, Journal, LoadedRun, MoveRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Sequence
 
     from podium.domain.ids import RunId
     from podium.domain.runs import Run
-    from podium.flow.workflows import Workflow
+    from podium.flow.catalog import WorkflowCatalog
     from podium.ports.execution import Executors
     from podium.settings.engine import EngineSettings
 
 _log = logging.getLogger(__name__)
 _PAGE = 500
-_ALL = frozenset(RunState)
+_BEGINNING = frozenset({RunState.RUNNING})
 _ENDS = TERMINAL_RUN_STATES | {RunState.BLOCKED}
 _UNFINISHED = frozenset({RunState.PENDING, RunState.RUNNING})
-_WITHOUT_CODE = frozenset({RunState.PENDING, RunState.BLOCKED, RunState.PAUSED})
-"""States in which a run is cancelled without its code having a say: it has not begun, cannot run, or must not."""
-_RESERVE = 4
-"""How many runs beyond the limit may be in memory because somebody has decided something about them."""
 _PATIENCE = 3.0
 """How many seconds closing waits for attempts that ignore their cancellation, before it ends them by force."""
 
@@ -51,7 +50,7 @@ class EmbeddedEngine:
     def __init__(
         self,
         journal: Journal,
-        workflows: Mapping[str, Workflow[Any, Any]],
+        workflows: WorkflowCatalog,
         executors: Executors,
         settings: EngineSettings,
         tell: Callable[[Happening], None],
@@ -79,10 +78,7 @@ class EmbeddedEngine:
         self._active: dict[RunId, ActiveRun] = {}
         self._attempts: set[asyncio.Task[None]] = set()
         self._loading: dict[RunId, asyncio.Task[None]] = {}
-        # Runs to take up when there is room, in order; with the row of those that have no journal yet.
-        self._queue: OrderedDict[RunId, Run | None] = OrderedDict()
-        # Those of them for which something came from outside.
-        self._urgent: set[RunId] = set()
+        self._line = Line()
         self._asleep: set[RunId] = set()
         # Blocked runs that are to be tried again.
         self._unblocked: set[RunId] = set()
@@ -103,7 +99,7 @@ class EmbeddedEngine:
             for run in page:
                 if self._is_ours(run):
                     taken_up += 1
-                    self._queue[run.id] = None
+                    self._line.add(run.id)
                 last = run
         # Before anything can seem idle, whatever has a delivery waiting is to be taken up.
         await self._watcher.read_inbox()
@@ -125,7 +121,7 @@ class EmbeddedEngine:
         stored = await self._journal.create(run)
         is_new = stored.seed == run.seed
         if is_new:
-            self._queue[stored.id] = stored
+            self._line.add_new(stored)
         elif stored.workflow != run.workflow:
             return stored, False
         elif stored.state in _UNFINISHED:
@@ -139,7 +135,7 @@ class EmbeddedEngine:
 
     async def _unblock(self, run_id: RunId) -> None:
         self._unblocked.add(run_id)
-        moved = self._waiters.wait(run_id, _ALL)
+        moved = self._waiters.wait(run_id, _BEGINNING)
         self._take_up(run_id)
         self._admit()
         # Until it has moved, whoever asks would be told that it is blocked.
@@ -151,11 +147,15 @@ class EmbeddedEngine:
 
     def holds(self, run: RunId) -> bool:
         """Return whether this engine has the run in memory, or will, so that its end is yet to come."""
-        return run in self._active or run in self._queue or run in self._loading
+        return run in self._active or run in self._line or run in self._loading
 
-    def forget_end(self, run: RunId, end: Waiter) -> None:
-        """Give back a future from `end_of` that is no longer needed."""
-        self._waiters.forget(run, end)
+    def beginning_of(self, run: RunId) -> Waiter:
+        """Return a future for the run's next move to `running`."""
+        return self._waiters.wait(run, _BEGINNING)
+
+    def forget(self, run: RunId, waiter: Waiter) -> None:
+        """Give back a future from `end_of` or `beginning_of` that is no longer needed."""
+        self._waiters.forget(run, waiter)
 
     def look(self) -> None:
         """Look into the inbox now: something was put there by this process."""
@@ -173,7 +173,7 @@ class EmbeddedEngine:
             self._check()
 
     def _at_work(self) -> bool:
-        runs = self._active or self._loading or self._queue or self._asleep or self._ending
+        runs = self._active or self._loading or self._line or self._asleep or self._ending
         return bool(runs) or self._watcher.is_busy
 
     async def close(self) -> None:
@@ -202,25 +202,12 @@ class EmbeddedEngine:
 
     def _take_up(self, run_id: RunId) -> None:
         if run_id not in self._active:
-            self._queue.setdefault(run_id, None)
-
-    def _take_up_first(self, run_id: RunId) -> None:
-        self._take_up(run_id)
-        if run_id in self._queue:
-            self._queue.move_to_end(run_id, last=False)
-            self._urgent.add(run_id)
-
-    def _has_room(self, free: int) -> bool:
-        if self._stopped or not self._queue:
-            return False
-        # Somebody waits for those that were decided or cancelled: a full house has some room for them still.
-        return free > 0 or (free > -_RESERVE and next(iter(self._queue)) in self._urgent)
+            self._line.add(run_id)
 
     def _admit(self) -> None:
         free = self._settings.max_active_runs - len(self._active) - len(self._loading)
-        while self._has_room(free):
-            run_id, fresh = self._queue.popitem(last=False)
-            self._urgent.discard(run_id)
+        while not self._stopped and self._line.may_enter(free):
+            run_id, fresh = self._line.pop()
             if fresh is not None:
                 self._activate(LoadedRun(fresh, ()))
             elif not any(run_id in busy for busy in (self._loading, self._active, self._ending)):
@@ -244,22 +231,41 @@ class EmbeddedEngine:
 
     def _activate(self, loaded: LoadedRun) -> None:
         run = loaded.run
-        if run.state in TERMINAL_RUN_STATES:
-            self._journal.commit([TakeDelivery(delivery.id) for delivery in self._watcher.take_mail(run.id)])
-            # Whoever waits for it read an older row.
-            self._waiters.moved(last_move(run))
-        elif run.state in _WITHOUT_CODE and self._watcher.is_cancelled(run.id):
-            self._cancel_without_code(run)
-        elif not self._is_ours(run):
+        mail = [*self._watcher.mail(run.id)]
+        kinds = [delivery.kind for delivery in mail]
+        if run.id in self._unblocked:
+            kinds.append(DeliveryKind.RETRY)
+        match course_for(run.state, kinds, has_begun=run.started_at is not None):
+            case Course.DROP_MAIL:
+                self._drop_mail(run.id)
+                # Whoever waits for it read an older row.
+                self._waiters.moved(last_move(run))
+            case Course.CANCEL:
+                self._watcher.take_mail(run.id)
+                error, at = ErrorRecord(RunCancelled.__name__, "the run was cancelled"), self._clock()
+                ended = end_of_run(run, None, error, at)
+                self._move_without_code(run, RunState.CANCELLED, error, at, [*ended, *taking(mail)])
+            case Course.PAUSE:
+                pauses = self._watcher.take_mail(run.id, (DeliveryKind.PAUSE, DeliveryKind.RESUME))
+                self._move_without_code(run, RunState.PAUSED, None, self._clock(), taking(pauses))
+            case Course.LEAVE:
+                self._waiters.moved(last_move(run))
+            case Course.BEGIN:
+                self._bring_in(
+                    loaded, must_end=run.state is RunState.BLOCKED and DeliveryKind.CANCEL in kinds
+                )
+
+    def _bring_in(self, loaded: LoadedRun, *, must_end: bool) -> None:
+        run = loaded.run
+        workflow = self._workflows.find(run.workflow, run.version)
+        if workflow is None or not self._is_ours(run):
             self._watcher.disregard(run.id)
-        elif run.state is RunState.BLOCKED and run.id not in self._unblocked:
-            self._waiters.moved(last_move(run))
-        elif run.state is not RunState.PAUSED:
-            self._unblocked.discard(run.id)
-            active = ActiveRun(self._host, self._workflows[run.workflow], loaded)
-            self._active[run.id] = active
-            # From a callback and not from here: workflow code may not run inside a task of this loop.
-            asyncio.get_running_loop().call_soon(self._begin, active)
+            return
+        self._unblocked.discard(run.id)
+        active = ActiveRun(self._host, workflow, loaded, must_end=must_end)
+        self._active[run.id] = active
+        # From a callback and not from here: workflow code may not run inside a task of this loop.
+        asyncio.get_running_loop().call_soon(self._begin, active)
 
     def _begin(self, active: ActiveRun) -> None:
         if not self._stopped:
@@ -270,23 +276,32 @@ class EmbeddedEngine:
     def _is_ours(self, run: Run) -> bool:
         only = self._only
         wanted = only is None or run.id == only or (run.parent is not None and run.id.startswith(f"{only}/"))
-        return wanted and run.workflow in self._workflows
+        return wanted and self._workflows.find(run.workflow, run.version) is not None
 
-    def _cancel_without_code(self, run: Run) -> None:
-        at = self._clock()
-        error = ErrorRecord(RunCancelled.__name__, "the run was cancelled")
-        taken = [TakeDelivery(delivery.id) for delivery in self._watcher.take_mail(run.id)]
-        move = MoveRun(run.id, RunState.CANCELLED, at, run.spending, error=error)
-        moved = RunMoved(run.id, run.workflow, RunState.CANCELLED, at, run.spending, None, error)
+    def _drop_mail(self, run_id: RunId) -> None:
+        taken = taking(self._watcher.take_mail(run_id))
+        if taken:
+            self._ending.add(run_id)
+            self._journal.commit(taken, partial(self._has_ended, run_id))
+
+    def _has_ended(self, run_id: RunId) -> None:
+        self._ending.discard(run_id)
+        self._left(run_id, None)
+
+    def _move_without_code(
+        self, run: Run, state: RunState, error: ErrorRecord | None, at: float, also: Sequence[Change]
+    ) -> None:
+        waiting_on = PAUSED if state is RunState.PAUSED else None
+        move = MoveRun(run.id, state, at, run.spending, error=error, waiting_on=waiting_on)
+        moved = RunMoved(run.id, run.workflow, state, at, run.spending, waiting_on, error)
         self._ending.add(run.id)
 
         def done() -> None:
-            self._ending.discard(run.id)
             self._tell(moved)
             self._watcher.look()
-            self._left(run.id, None)
+            self._has_ended(run.id)
 
-        self._journal.commit([move, *end_of_run(run, None, error, at), *taken], done)
+        self._journal.commit([move, *also], done)
 
     def _adopt(self, child: Run) -> None:
         # Without its row: after a crash the child may exist already and be further on.
@@ -318,7 +333,8 @@ class EmbeddedEngine:
             self._fail(error)
 
     def _wanted(self, run_id: RunId) -> None:
-        self._take_up_first(run_id)
+        if run_id not in self._active:
+            self._line.add_urgent(run_id)
         self._hand_over(run_id)
 
     def _looked(self) -> None:
@@ -369,5 +385,5 @@ class EmbeddedEngine:
         for active in self._active.values():
             active.close()
         self._active.clear()
-        self._queue.clear()
+        self._line.clear()
         self._quiet.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from podium.domain.happenings import Happening
     from podium.domain.ids import RunId
     from podium.domain.runs import Run
-    from podium.flow.workflows import Workflow
+    from podium.flow.catalog import WorkflowCatalog
     from podium.ports.execution import Executors
     from podium.ports.journal import Journal
     from podium.settings.engine import EngineSettings
@@ -23,12 +23,12 @@ class Host:
 
     `clock` returns seconds since the epoch, `jitter` a random number from 0 to 1. `work` runs an attempt as a
     task of that name, for whose end closing waits. `tell` passes on what is on disk. `left` is called when a run has left memory,
-    with the time of its next timer; `child` when a run has started another; `mailed` when one has put
+    with the time of its next timer; `child` when a run has started another, or goes on as new; `mailed` when one has put
     something into the inbox of another.
     """
 
     journal: Journal
-    workflows: Mapping[str, Workflow[Any, Any]]
+    workflows: WorkflowCatalog
     executors: Executors
     settings: EngineSettings
     clock: Callable[[], float]

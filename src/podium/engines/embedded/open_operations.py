@@ -7,26 +7,39 @@ from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from podium.domain.attempts import AttemptNote, decode_note, encode_note
-from podium.domain.errors import ErrorRecord, InvalidDefinition
-from podium.domain.ids import digest
+from podium.domain.errors import ErrorRecord, InvalidDefinition, InvalidInput, RunCancelled
+from podium.domain.happenings import ChunkPublished
+from podium.domain.ids import digest, operation_key, repeated_key
+from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.journal import Entry, EntryType
-from podium.domain.operations import AskPerson, Execute, Operation, StartChild, WaitUntil
+from podium.domain.operations import AskPerson, Execute, Operation, StartChild, WaitForEvent, WaitUntil
 from podium.domain.outcomes import Done, Failed, Outcome, Retry, Suspended
 from podium.engines.embedded.attempts import attempt
-from podium.engines.embedded.spawning import cancelled_child, child_of, review_for
-from podium.flow.failures import encode_error
+from podium.engines.embedded.mailbox import Mailbox
+from podium.engines.embedded.publishing import thread_safe
+from podium.engines.embedded.settling import settled
+from podium.engines.embedded.spawning import cancelled_child, child_of, retried_child, review_for
+from podium.flow.failures import decode_error, encode_error
 from podium.ports.execution import AttemptContext
-from podium.ports.journal import Change, CloseReviews, CreateRun, OpenReview, TakeDelivery
+from podium.ports.journal import (
+    Change,
+    CloseReviews,
+    CreateRun,
+    OpenReview,
+    PublishChunk,
+    SupersedeChunks,
+    TakeDelivery,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from podium.domain.answers import CallAttempt
-    from podium.domain.inbox import Delivery
-    from podium.domain.runs import Run
+    from podium.domain.history import History
     from podium.engines.embedded.host import Host
     from podium.engines.embedded.run_journal import RunJournal
     from podium.engines.embedded.spending import SpendingMeter
+    from podium.ports.journal import LoadedRun
 
 _NULL = b"null"
 _SHOWN = 3
@@ -35,14 +48,15 @@ _SHOWN = 3
 class OpenOperations:
     """Carries out what one run's code has asked for, and records each outcome.
 
-    `on_disk` is called with each outcome's entry once it is stored; `rouse` before anything is recorded;
+    While it is `held`, nothing that it is asked for is begun. `on_disk` is called with each outcome's entry once it is stored; `rouse` before anything is recorded;
     `block` with the reason when the run cannot go on.
     """
 
     def __init__(
         self,
         host: Host,
-        run: Run,
+        loaded: LoadedRun,
+        history: History,
         journal: RunJournal,
         meter: SpendingMeter,
         on_disk: Callable[[Entry], None],
@@ -50,13 +64,18 @@ class OpenOperations:
         block: Callable[[ErrorRecord], None],
     ) -> None:
         self._host = host
-        self._run = run
+        self._run = loaded.run
         self._journal = journal
         self._meter = meter
         self._on_disk = on_disk
         self._rouse = rouse
         self._block = block
+        self._void = history.void
+        self._reusable = dict(history.reusable)
+        self._mailbox = Mailbox(loaded.events)
+        self._is_resumed = loaded.run.started_at is not None
         self._closed = False
+        self.held = False
         self._open: dict[str, Operation] = {}
         # How each open operation goes on: not taken up yet, worked on, at a time, when somebody answers.
         self._fresh: dict[str, Operation] = {}
@@ -112,31 +131,50 @@ class OpenOperations:
                 if note.error is not None:
                     self._attempts[key] = entry.attempt
                     self._resume_at[key] = note.resume_at or 0.0
+                    self._begun.discard(key)
             case EntryType.DONE | EntryType.ERROR:
                 for table in (self._open, self._fresh, self._attempts, self._resume_at):
                     table.pop(key, None)
                 self._begun.discard(key)
-            case EntryType.SIGNAL:
+            case EntryType.SIGNAL | EntryType.PATCH | EntryType.RETRY | EntryType.CONTINUED:
                 pass
             case _:
                 assert_never(entry.type)
 
     def take_up(self) -> None:
-        """Begin every operation that is not begun."""
+        """Begin every operation that is not begun, unless it is held."""
+        if self.held:
+            return
         fresh, self._fresh = self._fresh, {}
         for operation in fresh.values():
             if not self._closed:
                 self._begin(operation)
+        self._is_resumed = False
 
     def accept(self, delivery: Delivery) -> None:
-        """Record the outcome that a delivery brings, or drop the delivery when nobody waits for it."""
+        """Record the outcome that a delivery brings, or drop the delivery when nothing waits for it.
+
+        An event that nothing waits for stays in the inbox until something does.
+        """
         taken = TakeDelivery(delivery.id)
-        operation = self._open.get(delivery.key)
-        if operation is None or self._waiting_on.pop(delivery.key, None) is None:
+        if delivery.kind is DeliveryKind.EVENT:
+            key = self._mailbox.put(delivery)
+            if key is not None:
+                self._take_event(self._open[key], delivery)
+            return
+        operation = self._open.get(operation_key(delivery.key))
+        if operation is None:
             self._host.journal.commit((taken,))
             return
-        entry_type = EntryType.ERROR if delivery.failed else EntryType.DONE
-        self._settle(operation, entry_type, delivery.payload, 1, delivery.since or delivery.at, taken)
+        match delivery.kind, operation.intent.request:
+            case (DeliveryKind.DECISION, AskPerson()) | (DeliveryKind.CHILD, StartChild()):
+                entry_type = EntryType.ERROR if delivery.failed else EntryType.DONE
+                began = delivery.since or delivery.at
+                self._settle(operation, entry_type, delivery.payload, 1, began, taken)
+            case DeliveryKind.SETTLE, Execute() if operation.key in self._begun:
+                self._settle_unknown(operation, delivery)
+            case _:
+                self._host.journal.commit((taken,))
 
     def close(self) -> None:
         """Stop everything: attempts under way are being cancelled when this returns."""
@@ -160,41 +198,93 @@ class OpenOperations:
             self._alarms.pop(key)[1].cancel()
         match operation.intent.request:
             case AskPerson():
-                return (CloseReviews(self._run.id, key),)
-            case StartChild(workflow) as request if workflow in self._host.workflows:
-                return cancelled_child(self._run, key, request, self._host.clock())
+                return (CloseReviews(self._run.id, repeated_key(key, self._times(key))),)
+            case WaitForEvent(name):
+                self._mailbox.forget(name, key)
+            case StartChild(outlives=False) as request:
+                workflow = self._host.workflows.current(request.workflow)
+                if workflow is not None:
+                    child = child_of(self._run, key, workflow, request, self._host.clock(), self._times(key))
+                    return cancelled_child(child)
+            case StartChild() | Execute() | WaitUntil():
+                pass
             case _:
-                return ()
+                assert_never(operation.intent.request)
+        return ()
 
     def _begin(self, operation: Operation) -> None:
         key, request = operation.key, operation.intent.request
+        known = self._reusable.pop(key, None)
+        if known is not None and known.fingerprint == operation.intent.fingerprint:
+            self._settle(operation, EntryType.DONE, known.payload, known.attempt, known.started_at)
+            return
         match request:
             case Execute() if key in self._begun:
                 message = (
                     f"at-most-once step {operation.intent.name!r} ({key}) had begun when the process died, and nobody "
-                    "knows whether it took effect. Find out, then settle it by hand."
+                    f"knows whether it took effect. Find out, then say so: podium runs settle {self._run.id} --done "
+                    "RESULT, --failed REASON, or --again."
                 )
                 self._block(ErrorRecord("OutcomeUnknown", message))
             case Execute() if self._resume_at.get(key, 0.0) > self._host.clock():
                 self._at(self._resume_at[key], operation, self._attempt_again)
             case Execute():
+                if self._is_resumed:
+                    # What an attempt that died with its process had published no longer counts.
+                    self._host.journal.commit((SupersedeChunks(self._run.id, key, self._host.clock()),))
                 self._start(operation, request)
             case WaitUntil(due, since):
                 self._at(due, operation, partial(self._timer_due, since))
             case AskPerson():
-                review = review_for(self._run, key, request, self._host.clock())
+                review = review_for(self._run, key, request, self._host.clock(), self._times(key))
                 self._waiting_on[key] = f"review {review.id} in queue {review.draft.queue}"
                 self._host.journal.commit((OpenReview(review),))
-            case StartChild(workflow) if workflow not in self._host.workflows:
-                message = f"workflow {workflow!r} is not known here: add it to Podium(..., workflows=[...])"
-                unknown = encode_error(ErrorRecord(InvalidDefinition.__name__, message))
-                self._settle(operation, EntryType.ERROR, unknown, 1, self._host.clock())
+            case WaitForEvent(name):
+                event = self._mailbox.take(name, key)
+                if event is not None:
+                    self._take_event(operation, event)
+                else:
+                    self._waiting_on[key] = f"event {name}"
             case StartChild():
-                child = child_of(self._run, key, request, self._host.clock())
-                self._waiting_on[key] = f"child run {child.id}"
-                self._host.journal.commit((CreateRun(child),), partial(self._host.child, child))
+                self._start_child(operation, request)
             case _:
                 assert_never(request)
+
+    def _times(self, key: str) -> int:
+        """Return how often there has been an effect at `key` that no longer counts: the next one is another."""
+        return sum(entry.type is EntryType.DONE for entry in self._void.get(key, ()))
+
+    def _start_child(self, operation: Operation, request: StartChild) -> None:
+        workflow, at = self._host.workflows.current(request.workflow), self._host.clock()
+        if workflow is None:
+            message = (
+                f"workflow {request.workflow!r} is not known here: add it to Podium(..., workflows=[...])"
+            )
+            unknown = encode_error(ErrorRecord(InvalidDefinition.__name__, message))
+            self._settle(operation, EntryType.ERROR, unknown, 1, at)
+            return
+        void = self._void.get(operation.key, ())
+        cancelled = [decode_error(entry.payload).type == RunCancelled.__name__ for entry in void]
+        child = child_of(self._run, operation.key, workflow, request, at, sum(cancelled))
+        self._waiting_on[operation.key] = f"child run {child.id}"
+        # A child that failed is retried; one that was cancelled has ended for good, and another takes its place.
+        changes = retried_child(child) if void and not cancelled[-1] else (CreateRun(child),)
+        self._host.journal.commit(changes, partial(self._host.child, child))
+
+    def _take_event(self, operation: Operation, event: Delivery) -> None:
+        self._settle(operation, EntryType.DONE, event.payload, 1, event.at, TakeDelivery(event.id))
+
+    def _settle_unknown(self, operation: Operation, delivery: Delivery) -> None:
+        taken = TakeDelivery(delivery.id)
+        try:
+            outcome = settled(operation, delivery, self._host.clock())
+        except InvalidInput as error:
+            self._host.journal.commit((taken,))
+            self._block(ErrorRecord("OutcomeUnknown", str(error)))
+            return
+        self._begun.discard(operation.key)
+        self._fresh.pop(operation.key, None)
+        self._take(outcome, operation, 1, delivery.at, taken)
 
     def _start(self, operation: Operation, request: Execute) -> None:
         number = self._attempts.get(operation.key, 0) + 1
@@ -224,7 +314,9 @@ class OpenOperations:
             if not self._closed:
                 self._note(operation, AttemptNote(call=call), number, self._host.clock() - call.latency)
 
-        context = AttemptContext(self._run.id, key, number, digest(self._run.id, key), note_call)
+        once = digest(self._run.id, repeated_key(key, self._times(key)))
+        publish = thread_safe(partial(self._publish, key, number), asyncio.get_running_loop())
+        context = AttemptContext(self._run.id, key, number, once, note_call, publish)
         executor = self._host.executors[operation.intent.kind]
         try:
             outcome = await attempt(executor, operation, request, context, self._host)
@@ -233,30 +325,45 @@ class OpenOperations:
         if not self._closed and key in self._open:
             self._take(outcome, operation, number, began)
 
-    def _take(self, outcome: Outcome, operation: Operation, number: int, began: float) -> None:
+    def _publish(self, key: str, number: int, payload: bytes) -> None:
+        if not self._closed and key in self._working:
+            chunk = PublishChunk(self._run.id, key, number, payload, self._host.clock())
+            self._host.journal.commit((chunk,), partial(self._host.tell, ChunkPublished(self._run.id)))
+
+    def _take(self, outcome: Outcome, operation: Operation, number: int, began: float, *also: Change) -> None:
         match outcome:
             case Done(payload):
-                self._settle(operation, EntryType.DONE, payload, number, began)
+                self._settle(operation, EntryType.DONE, payload, number, began, *also)
             case Failed(error):
-                self._settle(operation, EntryType.ERROR, encode_error(error), number, began)
+                self._settle(operation, EntryType.ERROR, encode_error(error), number, began, *also)
             case Retry(error, after):
-                self._put_off(operation, error, number, began, self._host.clock() + after)
+                self._put_off(operation, error, number, began, self._host.clock() + after, *also)
             case Suspended(error, until):
-                self._put_off(operation, error, number, began, until)
+                self._put_off(operation, error, number, began, until, *also)
             case _:
                 assert_never(outcome)
 
     def _put_off(
-        self, operation: Operation, error: ErrorRecord, number: int, began: float, until: float
+        self,
+        operation: Operation,
+        error: ErrorRecord,
+        number: int,
+        began: float,
+        until: float,
+        *also: Change,
     ) -> None:
         self._attempts[operation.key] = number
         self._at(until, operation, self._attempt_again)
         # Delivers nothing, but lets the run leave memory if this wait is long.
-        self._note(operation, AttemptNote(error=error, resume_at=until), number, began)
+        void = SupersedeChunks(self._run.id, operation.key, self._host.clock())
+        self._note(operation, AttemptNote(error=error, resume_at=until), number, began, void, *also)
 
     def _attempt_again(self, operation: Operation) -> None:
         self._alarms.pop(operation.key, None)
         self._resume_at.pop(operation.key, None)
+        if self.held:
+            self._fresh[operation.key] = operation
+            return
         self._rouse()
         self._begin(operation)
 
@@ -279,9 +386,13 @@ class OpenOperations:
         *also: Change,
     ) -> None:
         self._rouse()
-        self._open.pop(operation.key, None)
+        for table in (self._open, self._fresh, self._waiting_on):
+            table.pop(operation.key, None)
         self._journal.record(operation, entry_type, payload, number, began, self._on_disk, *also)
 
-    def _note(self, operation: Operation, note: AttemptNote, number: int, began: float) -> None:
+    def _note(
+        self, operation: Operation, note: AttemptNote, number: int, began: float, *also: Change
+    ) -> None:
         self._meter.add(note)
-        self._journal.record(operation, EntryType.ATTEMPT, encode_note(note), number, began, self._on_disk)
+        payload = encode_note(note)
+        self._journal.record(operation, EntryType.ATTEMPT, payload, number, began, self._on_disk, *also)

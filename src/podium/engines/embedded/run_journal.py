@@ -63,10 +63,22 @@ class RunJournal:
 
     def signal(self, signal: Signal, then: Callable[[Entry], None], *also: Change) -> None:
         """Append a signal, as `record` does."""
+        self.mark(EntryType.SIGNAL, "", signal, orjson.dumps(signal), then, *also)
+
+    def mark(
+        self,
+        entry_type: EntryType,
+        key: str,
+        name: str,
+        payload: bytes,
+        then: Callable[[Entry], None] | None,
+        *also: Change,
+    ) -> Entry:
+        """Append an entry about the run itself, as `record` does, and return it."""
         now = self._host.clock()
-        payload = orjson.dumps(signal)
-        entry = Entry(self._run, self._seq + 1, EntryType.SIGNAL, None, "", signal, "", 1, payload, now, now)
+        entry = Entry(self._run, self._seq + 1, entry_type, None, key, name, "", 1, payload, now, now)
         self._append(entry, then, also)
+        return entry
 
     def _append(self, entry: Entry, then: Callable[[Entry], None] | None, also: tuple[Change, ...]) -> None:
         self._seq = entry.seq

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from podium.domain.happenings import RunMoved
-from podium.domain.ids import child_run_id, digest, review_id
+from podium.domain.ids import child_run_id, digest, repeated_key, review_id
 from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.reviews import Review
 from podium.domain.runs import Parent, Run
 from podium.domain.states import ReviewState
 from podium.flow.failures import encode_error
-from podium.ports.journal import Change, CloseReviews, CreateRun, Deliver
+from podium.ports.journal import Change, CloseReviews, CreateRun, Deliver, TakeDelivery
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from podium.domain.errors import ErrorRecord
     from podium.domain.operations import AskPerson, StartChild
+    from podium.flow.workflows import Workflow
 
 
-def review_for(run: Run, key: str, request: AskPerson, at: float) -> Review:
-    """Return the review that `run` opens at journal key `key`; `at` is seconds since the epoch."""
+def review_for(run: Run, key: str, request: AskPerson, at: float, times: int) -> Review:
+    """Return the review that `run` opens at journal key `key`; `at` is seconds since the epoch.
+
+    `times` counts the reviews at that key which no longer count.
+    """
     draft = request.draft
     return Review(
-        id=review_id(run.id, key),
+        id=review_id(run.id, repeated_key(key, times)),
         tenant=run.tenant,
         run=run.id,
-        key=key,
+        key=repeated_key(key, times),
         draft=draft,
         proposal_digest=digest(draft.proposal or b"", draft.schema),
         state=ReviewState.OPEN,
@@ -35,27 +41,39 @@ def review_for(run: Run, key: str, request: AskPerson, at: float) -> Review:
     )
 
 
-def child_of(run: Run, key: str, request: StartChild, at: float) -> Run:
-    """Return the child run that `run` starts at journal key `key`; `at` is seconds since the epoch."""
+def child_of(
+    run: Run, key: str, workflow: Workflow[Any, Any], request: StartChild, at: float, times: int
+) -> Run:
+    """Return the child run that `run` starts at journal key `key`; `at` is seconds since the epoch.
+
+    `times` counts the children at that key which no longer count.
+    """
     return Run(
-        id=child_run_id(run.id, key),
-        workflow=request.workflow,
+        id=child_run_id(run.id, repeated_key(key, times)),
+        workflow=workflow.name,
         input=request.input,
         seed=new_seed(),
         created_at=at,
         tenant=run.tenant,
         parent=Parent(run.id, key),
         source=run.source,
+        version=workflow.version,
     )
 
 
-def cancelled_child(run: Run, key: str, request: StartChild, at: float) -> tuple[Change, ...]:
-    """Return what tells the child run at `key` that its parent no longer waits for it.
+def cancelled_child(child: Run) -> tuple[Change, ...]:
+    """Return what tells a child run that its parent no longer waits for it.
 
     Creates it first, unless it is there: after a crash nobody can tell whether it was.
     """
-    child = child_of(run, key, request, at)
-    return CreateRun(child), Deliver(Delivery(child.id, DeliveryKind.CANCEL, "", b"null", at))
+    cancel = Delivery(child.id, DeliveryKind.CANCEL, "", b"null", child.created_at)
+    return CreateRun(child), Deliver(cancel)
+
+
+def retried_child(child: Run) -> tuple[Change, ...]:
+    """Return what lets a child run that has failed go on, because its parent was retried."""
+    retry = Delivery(child.id, DeliveryKind.RETRY, "", b"null", child.created_at)
+    return CreateRun(child), Deliver(retry)
 
 
 def end_of_run(run: Run, output: bytes | None, error: ErrorRecord | None, at: float) -> tuple[Change, ...]:
@@ -87,3 +105,8 @@ def last_move(run: Run) -> RunMoved:
 def new_seed() -> int:
     """Return 62 random bits: the start of a run's random numbers."""
     return int.from_bytes(os.urandom(8), "big") >> 2
+
+
+def taking(deliveries: Iterable[Delivery]) -> list[Change]:
+    """Return what removes these deliveries from the inbox."""
+    return [TakeDelivery(delivery.id) for delivery in deliveries]

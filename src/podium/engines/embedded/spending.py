@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from podium.domain.answers import Usage
 from podium.domain.runs import Spending
 
 if TYPE_CHECKING:
@@ -13,16 +12,16 @@ if TYPE_CHECKING:
 
 
 class SpendingMeter:
-    """Sums up tokens, money and active seconds of one run; `before` are the seconds of earlier activity.
+    """Sums up tokens, money and active seconds of one run; `seconds` and `before` are those of earlier activity.
 
     Active is a run while `go_on` was called later than `rest`.
     """
 
-    def __init__(self, before: float) -> None:
-        self._seconds = before
+    def __init__(self, seconds: float, before: Spending) -> None:
+        self._seconds = seconds
         self._since: float | None = None
-        self._usage = Usage()
-        self._cost_nanos = 0
+        self._usage = before.usage
+        self._cost_nanos = before.cost_nanos
 
     @property
     def is_running(self) -> bool:

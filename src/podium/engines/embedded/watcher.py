@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from podium.domain.inbox import DeliveryKind
 from podium.engines.embedded.alarm import Alarm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from podium.domain.ids import RunId
-    from podium.domain.inbox import Delivery
+    from podium.domain.inbox import Delivery, DeliveryKind
     from podium.ports.journal import Journal
 
 _PAGE = 500
@@ -67,13 +66,19 @@ class Watcher:
         """Return whether deliveries wait for `run`."""
         return run in self._mail
 
-    def is_cancelled(self, run: RunId) -> bool:
-        """Return whether a cancellation is among the deliveries that wait for `run`."""
-        return any(delivery.kind is DeliveryKind.CANCEL for delivery in self._mail.get(run, ()))
+    def mail(self, run: RunId) -> Sequence[Delivery]:
+        """Return the deliveries that wait for `run`, in order of arrival."""
+        return self._mail.get(run, ())
 
-    def take_mail(self, run: RunId) -> Sequence[Delivery]:
-        """Return, once, the deliveries that wait for `run`."""
-        return self._mail.pop(run, ())
+    def take_mail(self, run: RunId, kinds: Collection[DeliveryKind] | None = None) -> Sequence[Delivery]:
+        """Return, once, the deliveries that wait for `run`, all or those of some kinds."""
+        mail = self._mail.pop(run, [])
+        if kinds is None:
+            return mail
+        kept = [delivery for delivery in mail if delivery.kind not in kinds]
+        if kept:
+            self._mail[run] = kept
+        return [delivery for delivery in mail if delivery.kind in kinds]
 
     def stop(self) -> None:
         """Let no alarm ring any more."""

@@ -23,9 +23,12 @@ from podium.ports.journal import (
     Deliver,
     MoveRun,
     OpenReview,
+    PublishChunk,
+    Renew,
+    SupersedeChunks,
     TakeDelivery,
 )
-from podium.storage import blobs, inbox, reviews, runs
+from podium.storage import blobs, chunks, inbox, reviews, runs
 from podium.storage.rows import run_row
 from podium.storage.sqlite.connections import driver
 from podium.storage.sqlite.statements import rendered
@@ -107,6 +110,8 @@ class Changes:
                         raise inbox.unknown_run(delivery.run)
                 case TakeDelivery(id):
                     self._execute(self._take.sql, (id,))
+                case Renew() | PublishChunk() | SupersedeChunks():
+                    self._make_rare(change)
                 case _:
                     assert_never(change)
         return all_new
@@ -120,6 +125,20 @@ class Changes:
                 self._execute(self._append[size], values[start:end])
                 start, rest = end, rest - size
         values.clear()
+
+    def _make_rare(self, change: Renew | PublishChunk | SupersedeChunks) -> None:
+        place = self._places.get(change.run) or self._find(change.run)
+        match change:
+            case Renew():
+                # What is collected belongs before it, and may be of the journal that leaves.
+                self.flush()
+                runs.renew(self._conn, place.number, change, self._threshold)
+            case PublishChunk(_, key, attempt, payload, at):
+                chunks.publish(self._conn, *place, key, attempt, payload, at)
+            case SupersedeChunks(_, key, at):
+                chunks.supersede(self._conn, *place, key, at)
+            case _:
+                assert_never(change)
 
     def _add(self, entry: Entry) -> None:
         number, tenant = self._places.get(entry.run) or self._find(entry.run)

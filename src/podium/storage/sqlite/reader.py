@@ -7,15 +7,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, literal_column
 
 from podium.domain.errors import StorageUnavailable
+from podium.domain.inbox import DeliveryKind
 from podium.ports.journal import LoadedRun
-from podium.storage.rows import entry_of, entry_query, run_of, run_query
+from podium.storage.rows import delivery_of, delivery_query, entry_of, entry_query, run_of, run_query
 from podium.storage.sqlite.connections import READERS, driver, reading_engine
 from podium.storage.sqlite.failures import cannot_read
 from podium.storage.sqlite.statements import rendered
-from podium.storage.tables import journal, runs
+from podium.storage.tables import inbox, journal, runs
 from podium.storage.texts import storable
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class Reader:
         self._entries = rendered(
             entry_query().where(runs.c.id == bindparam("run")).order_by(journal.c.seq)
         ).sql
+        events = delivery_query().where(
+            inbox.c.run_id == bindparam("run"), inbox.c.kind == literal_column(f"'{DeliveryKind.EVENT}'")
+        )
+        self._events = rendered(events.order_by(inbox.c.id)).sql
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Return what `query` returns; raises `StorageUnavailable` when the database cannot be read."""
@@ -74,4 +79,8 @@ class Reader:
         row = execute(self._run, (storable(run),)).fetchone()
         if row is None:
             return None
-        return LoadedRun(run_of(row), [entry_of(run, entry) for entry in execute(self._entries, (run,))])
+        return LoadedRun(
+            run_of(row),
+            [entry_of(run, entry) for entry in execute(self._entries, (run,))],
+            [delivery_of(event) for event in execute(self._events, (run,))],
+        )

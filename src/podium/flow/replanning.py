@@ -1,0 +1,161 @@
+"""What of a journal still counts when a failed run is tried again, or when another run is to share its beginning."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from podium.domain.history import History
+from podium.domain.ids import digest
+from podium.domain.journal import DELIVERED, Entry, EntryType, Signal
+from podium.flow.compensation import BARRIER
+from podium.flow.execution import CodeChanged, Execution
+from podium.flow.patches import Patches
+from podium.flow.results import Errored
+
+if TYPE_CHECKING:
+    from podium.domain.runs import Run
+    from podium.flow.workflows import Workflow
+
+
+def execution_of(run: Run, history: History, began_at: float, *, is_live: bool = False) -> Execution:
+    """Return the execution of `run`, to be given the entries of `history`.
+
+    `began_at` (seconds since the epoch) counts unless the history knows better; `is_live` says that the code
+    has not run before.
+    """
+    began = began_at if history.began_at is None else history.began_at
+    seed = run.seed if run.generation == 0 else int(digest(str(run.seed), str(run.generation))[:15], 16)
+    patches = Patches(history.patches, is_live=is_live)
+    return Execution(run.id, seed, began, generation=run.generation, patches=patches)
+
+
+class Replay:
+    """A run's code, given journal entries away from any engine: nothing is begun, nothing is recorded.
+
+    `open` are the operations that the code waits for, by key, each with the number of the entry after which
+    it asked for it.
+    """
+
+    def __init__(self, workflow: Workflow[Any, Any], run: Run, history: History) -> None:
+        self.execution = execution_of(run, history, run.started_at or run.created_at)
+        self.asked_after: dict[str, int] = {}
+        self._last = 0
+        self.execution.start(partial(workflow.call, run.input))
+        self._take()
+
+    def close(self) -> None:
+        """Drop the code."""
+        self.execution.close()
+
+    def asks_for(self, entry: Entry) -> bool:
+        """Return whether the code has asked for what `entry` is about, and that has no outcome yet.
+
+        Raises `CodeChanged` when it asks for something else at that key.
+        """
+        if entry.type is EntryType.SIGNAL:
+            return True
+        if not self.execution.has_asked(entry.key):
+            return False
+        self.execution.expects(entry)
+        return True
+
+    def give(self, entry: Entry) -> None:
+        """Deliver `entry` if it is of a kind that is delivered; raises `CodeChanged` and `Undecodable`."""
+        if entry.type not in DELIVERED or self.execution.result is not None:
+            if entry.type is not EntryType.SIGNAL:
+                self.execution.expects(entry)
+            return
+        self.execution.deliver(entry)
+        self._last = entry.seq
+        self._take()
+
+    def _take(self) -> None:
+        for operation in self.execution.take_requests():
+            self.asked_after[operation.key] = self._last
+        self.execution.take_withdrawn()
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPlan:
+    """The numbers of the entries that do not count any more, and which of them are taken again when asked for."""
+
+    struck: tuple[int, ...]
+    reusable: tuple[int, ...]
+
+
+def plan_retry(workflow: Workflow[Any, Any], run: Run, history: History) -> RetryPlan:
+    """Return how a failed run goes on from what failed: only that, and what was undone, is done again.
+
+    Raises `CodeChanged` when the code no longer fits what came before the failure.
+    """
+    fatal, undone, failed_at, asked_after = _failure(workflow, run, history)
+    void = fatal | {
+        entry.seq for entry in history.entries if entry.key in undone and entry.type is EntryType.DONE
+    }
+    begin_anew = {entry.key for entry in history.entries if entry.seq in fatal}
+    kept = {entry.seq for entry in _kept(workflow, run, history, history.entries, void, begin_anew)}
+    struck = [entry for entry in history.entries if entry.seq not in kept]
+    reusable = [
+        entry.seq
+        for entry in struck
+        if entry.type is EntryType.DONE
+        and entry.seq not in void
+        and asked_after.get(entry.key, math.inf) < failed_at
+    ]
+    return RetryPlan(tuple(entry.seq for entry in struck), tuple(reusable))
+
+
+def plan_fork(
+    workflow: Workflow[Any, Any], run: Run, history: History, beginning: Sequence[Entry]
+) -> Sequence[Entry]:
+    """Return those of the entries `beginning`, the first of a run's, that its code asks for when given only them.
+
+    Raises `CodeChanged` when the code does not fit them, `Undecodable` for a value that does not fit its type.
+    """
+    return list(_kept(workflow, run, history, beginning, frozenset(), frozenset()))
+
+
+def _failure(
+    workflow: Workflow[Any, Any], run: Run, history: History
+) -> tuple[frozenset[int], Collection[str], float, dict[str, int]]:
+    """Return the entries that the run failed of, the keys that were undone, and when what was asked for."""
+    timeouts = {
+        entry.seq
+        for entry in history.entries
+        if entry.type is EntryType.SIGNAL and entry.name == Signal.TIMEOUT
+    }
+    with closing(Replay(workflow, run, history)) as replay:
+        # Where the code is another by now, it goes on from there, and nothing of it has failed.
+        with contextlib.suppress(CodeChanged):
+            for entry in history.entries:
+                replay.give(entry)
+        result, undone = replay.execution.result, replay.execution.undone
+    fatal = (result.entries if isinstance(result, Errored) else frozenset()) | timeouts
+    first = min(fatal, default=math.inf)
+    undoing = [after for key, after in replay.asked_after.items() if f":{BARRIER}#" in key]
+    return fatal, undone, min([first, *(after + 0.5 for after in undoing)]), replay.asked_after
+
+
+def _kept(
+    workflow: Workflow[Any, Any],
+    run: Run,
+    history: History,
+    entries: Sequence[Entry],
+    void: Collection[int],
+    begin_anew: Collection[str],
+) -> Iterator[Entry]:
+    with closing(Replay(workflow, run, history)) as replay:
+        for entry in entries:
+            if entry.seq in void or not replay.asks_for(entry):
+                continue
+            if entry.key in begin_anew and entry.kind is not None and entry.type not in DELIVERED:
+                # Its earlier attempts do not count against it.
+                continue
+            replay.give(entry)
+            yield entry
