@@ -82,7 +82,10 @@ Change = CreateRun | Append | MoveRun | OpenReview | CloseReviews | Deliver | Ta
 
 @dataclass(frozen=True, slots=True)
 class LoadedRun:
-    """A run's row and its whole journal in `seq` order."""
+    """A run's row and its whole journal in `seq` order, which counts from 1 without a gap.
+
+    An entry whose long payload the database has lost raises `StorageUnavailable` when it is asked for.
+    """
 
     run: Run
     entries: Sequence[Entry]

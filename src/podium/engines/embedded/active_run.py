@@ -44,7 +44,7 @@ class ActiveRun:
         self._workflow = workflow
         self._entries: Sequence[Entry] = loaded.entries
         self._meter = SpendingMeter(self.run.spending.active_seconds)
-        self._journal = RunJournal(host, self.run.id, loaded.entries[-1].seq if loaded.entries else 0)
+        self._journal = RunJournal(host, self.run.id, len(loaded.entries))
         # The run's time begins when its code first does, however long it was pending.
         self._began = host.clock() if self.run.started_at is None else self.run.started_at
         self._execution = Execution(self.run.id, self.run.seed, self._began)

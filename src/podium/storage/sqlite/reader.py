@@ -11,7 +11,8 @@ from sqlalchemy import bindparam
 
 from podium.domain.errors import StorageUnavailable
 from podium.ports.journal import LoadedRun
-from podium.storage.rows import entry_of, entry_query, run_of, run_query
+from podium.storage.entries import entries_of, entry_query
+from podium.storage.rows import run_query, runs_of
 from podium.storage.sqlite.connections import READERS, driver, reading_engine
 from podium.storage.sqlite.failures import cannot_read
 from podium.storage.sqlite.statements import rendered
@@ -71,7 +72,7 @@ class Reader:
     def _load(self, conn: Connection, run: RunId) -> LoadedRun | None:
         # The driver's own rows: an engine that starts loads thousands of runs.
         execute = driver(conn).execute
-        row = execute(self._run, (storable(run),)).fetchone()
-        if row is None:
+        found = runs_of(conn, execute(self._run, (storable(run),)))
+        if not found:
             return None
-        return LoadedRun(run_of(row), [entry_of(run, entry) for entry in execute(self._entries, (run,))])
+        return LoadedRun(found[0], entries_of(conn, run, execute(self._entries, (run,))))
