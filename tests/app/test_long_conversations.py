@@ -8,7 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from podium import DecisionVerdict, RunState, ask_human, prompt, step, workflow
+import pytest
+
+from podium import DecisionVerdict, RunBlocked, ask_human, prompt, step, workflow
 from podium.app.timeline import Timeline
 from podium.ports.models import ModelRequest
 from podium.providers.scripted import Script
@@ -145,7 +147,7 @@ async def test_a_run_whose_journal_has_lost_a_piece_is_blocked_and_the_others_go
     async with app_on(path, read_by_a_person) as app:
         for review in await app.reviews.list():
             await app.reviews.decide(review.id, DecisionVerdict.APPROVE, reviewer="ada")
-        states = await app.finished("lost", "fine")
-        lost = await app.runs.get("lost")
-    assert states == {RunState.BLOCKED: 1, RunState.COMPLETED: 1}
-    assert "has lost entry 1 ('0:page#1') of run 'lost'" in some(lost.error).message
+        lost, fine = [await app.get(name) for name in ("lost", "fine")]
+        assert await fine.result(timeout=20) == 20_000
+        with pytest.raises(RunBlocked, match=r"has lost entry 1 \('0:page#1'\) of run 'lost'"):
+            await lost.result(timeout=20)
