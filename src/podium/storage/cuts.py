@@ -3,7 +3,7 @@
 A text that has been added to, in front, in the middle or at the end, is cut as before wherever it is as before:
 its parts are those that are kept already. Each byte is put into one of two classes, by a table without meaning,
 and a part ends where the classes of the last bytes spell a certain word. That is one translation and one search,
-both in C, at some hundreds of megabytes a second, and knows nothing of what the bytes say.
+both in C, at more than a hundred megabytes a second, and knows nothing of what the bytes say.
 """
 
 from __future__ import annotations
