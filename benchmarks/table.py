@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks import durable_steps, import_time, one_run, parked_runs, replay
+from benchmarks import conversation, durable_steps, import_time, one_run, parked_runs, replay
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
 
@@ -24,6 +24,7 @@ BENCHMARKS: Final = (
     Benchmark("durable-steps", "Durable steps of 1 KB, many runs at once", durable_steps.measure),
     Benchmark("one-run", "One run, step after step of 1 KB", one_run.measure),
     Benchmark("replay", "A long run rebuilt from its journal, and ended", replay.measure),
+    Benchmark("conversation", "The journal of a growing conversation with a model", conversation.measure),
     Benchmark("parked-runs", "Runs that wait for a person: decided, to the run's end", parked_runs.measure),
     Benchmark("import", "Importing podium", import_time.measure),
 )

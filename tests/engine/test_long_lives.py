@@ -271,7 +271,7 @@ class TestVersions:
 
         @workflow
         async def parent() -> str:
-            return await one()
+            return str(await one())
 
         async with app_on(database, parent, one, two) as app:
             assert await app.run(parent) == "two"

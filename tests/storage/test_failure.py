@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from contextlib import closing
 from functools import partial
@@ -111,7 +112,7 @@ async def test_a_function_that_meets_a_full_disk_stops_the_journal_too(path: Pat
     failures: list[Exception] = []
     storage.on_failure(failures.append)
     with pytest.raises(StorageUnavailable, match="the disk is full"):
-        await storage.write(lambda conn: blobs.keep(conn, "default", b"x" * 1_000_000))
+        await storage.write(lambda conn: blobs.keep(conn, "default", os.urandom(1_000_000)))
     await storage.close()
     assert len(failures) == 1
 

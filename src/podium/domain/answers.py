@@ -65,6 +65,8 @@ class CallAttempt:
     model gives no signal. `latency` is in seconds.
     """
 
+    # Before what differs from call to call: stored, two prompts that begin alike then begin alike too.
+    prompt: str = field(default="", kw_only=True)
     model: str
     number: int
     outcome: str
@@ -74,7 +76,6 @@ class CallAttempt:
     cost: Money = field(default_factory=Money)
     latency: float = 0.0
     confidence: float | None = None
-    prompt: str = ""
     raw: str = ""
 
 

@@ -127,7 +127,11 @@ Change = (
 
 @dataclass(frozen=True, slots=True)
 class LoadedRun:
-    """A run's row, its whole journal in `seq` order, and the events in its inbox in order of arrival."""
+    """A run's row, its whole journal in `seq` order, and the events in its inbox in order of arrival.
+
+    The journal counts from 1 without a gap. An entry whose long payload the database has lost raises
+    `StorageUnavailable` when it is asked for.
+    """
 
     run: Run
     entries: Sequence[Entry]

@@ -11,7 +11,8 @@ class StorageSettings:
 
     `synchronous`: SQLite's setting; FULL survives power loss, NORMAL only the death of the process.
     `busy_timeout`: seconds to wait for another process's short write.
-    `blob_threshold`: values longer than this many bytes are kept once each, by content, beside the journal.
+    `blob_threshold`: values longer than this many bytes are kept in pieces beside the journal, each piece once;
+    what is noted of a model request, already from 2 KiB on.
     `max_batch`: the most commits that one transaction takes together.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,3 +15,10 @@ def insert_unless_present(conn: Connection, table: Table, row: Mapping[str, Any]
     """Insert `row` unless a row with one of its unique keys exists; return whether it was inserted."""
     insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
     return conn.execute(insert(table).values(row).on_conflict_do_nothing()).rowcount == 1
+
+
+def insert_absent(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert those of `rows` none of whose unique keys exists."""
+    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    if rows:
+        conn.execute(insert(table).on_conflict_do_nothing(), rows)

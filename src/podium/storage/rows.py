@@ -7,23 +7,25 @@ beside it, in its order, from SQLAlchemy or from the driver.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, select
 
 from podium.domain.answers import Usage
 from podium.domain.errors import ErrorRecord
 from podium.domain.ids import ReviewId, RunId
 from podium.domain.inbox import Delivery, DeliveryKind
-from podium.domain.journal import Entry, EntryType
-from podium.domain.operations import OperationKind
 from podium.domain.reviews import Decision, DecisionVerdict, Review, ReviewDraft, ReviewKind
 from podium.domain.runs import Origin, Parent, Placement, Run, Spending
 from podium.domain.states import ReviewState, RunState
-from podium.storage.tables import blobs, decisions, inbox, journal, reviews, runs
+from podium.storage.blobs import Contents, contents
+from podium.storage.tables import decisions, inbox, reviews, runs
 from podium.storage.texts import storable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 Row = Sequence[Any]
 """Column values in the order of a query."""
@@ -31,7 +33,7 @@ Row = Sequence[Any]
 _NOWHERE = Placement()
 
 Kept = tuple[bytes | None, bytes | None]
-"""A value as stored: itself, or the digest of the blob that holds it."""
+"""A value as stored: itself, or the digest that it is kept under in pieces."""
 
 
 def error_json(error: ErrorRecord | None) -> bytes | None:
@@ -91,17 +93,18 @@ def run_row(run: Run, kept_input: Kept, kept_output: Kept) -> dict[str, Any]:
 
 
 def run_query() -> Select[Any]:
-    """Select whole runs, long values joined back, for `run_of`."""
-    inputs, outputs = blobs.alias("inputs"), blobs.alias("outputs")
+    """Select runs, for `runs_of`: first whose they are and what to read their long values by."""
     columns = (
+        runs.c.tenant,
+        runs.c.input_digest,
+        runs.c.output_digest,
         runs.c.id,
         runs.c.workflow,
-        func.coalesce(runs.c.input, inputs.c.content),
+        runs.c.input,
         runs.c.seed,
         runs.c.created_at,
-        runs.c.tenant,
         runs.c.state,
-        func.coalesce(runs.c.output, outputs.c.content),
+        runs.c.output,
         runs.c.error,
         runs.c.parent_run,
         runs.c.parent_key,
@@ -124,19 +127,27 @@ def run_query() -> Select[Any]:
         runs.c.start_at,
         runs.c.debounce,
     )
-    joined = runs.outerjoin(
-        inputs, and_(inputs.c.tenant == runs.c.tenant, inputs.c.digest == runs.c.input_digest)
-    ).outerjoin(outputs, and_(outputs.c.tenant == runs.c.tenant, outputs.c.digest == runs.c.output_digest))
-    return select(*columns).select_from(joined)
+    return select(*columns)
 
 
-def run_of(row: Row) -> Run:
-    """Return the run of one row of `run_query`."""
+def runs_of(conn: Connection, rows: Iterable[Row]) -> list[Run]:
+    """Return the runs of rows of `run_query`; raises `StorageUnavailable` when a long value of one is lost."""
+    found = list(rows)
+    long = contents(conn, ((row[0], digest) for row in found for digest in row[1:3] if digest is not None))
+    return [_run_of(row, long) for row in found]
+
+
+def _run_of(row: Row, long: Contents) -> Run:
     (
-        id, workflow, input, seed, created_at, tenant, state, output, error, parent_run, parent_key, source,
-        started_at, finished_at, wake_at, waiting_on, input_tokens, output_tokens, cost_nanos, active_seconds,
-        version, generation, forked_from_run, forked_from_key, trigger, queue, priority, start_at, debounce,
+        tenant, input_digest, output_digest, id, workflow, input, seed, created_at, state, output, error,
+        parent_run, parent_key, source, started_at, finished_at, wake_at, waiting_on, input_tokens, output_tokens,
+        cost_nanos, active_seconds, version, generation, forked_from_run, forked_from_key, trigger, queue,
+        priority, start_at, debounce,
     ) = row  # fmt: skip
+    if input_digest is not None:
+        input = long.value(tenant, input_digest, f"the input of run {id!a}")
+    if output_digest is not None:
+        output = long.value(tenant, output_digest, f"the output of run {id!a}")
     return Run(
         id=RunId(id),
         workflow=workflow,
@@ -161,45 +172,6 @@ def run_of(row: Row) -> Run:
         placement=_NOWHERE
         if queue is start_at is debounce is None and not priority
         else Placement(queue, priority, start_at, debounce),
-    )
-
-
-def entry_query() -> Select[Any]:
-    """Select whole journal entries, long payloads joined back, for `entry_of`."""
-    payload = func.coalesce(journal.c.payload, blobs.c.content)
-    columns = (
-        journal.c.seq,
-        journal.c.type,
-        journal.c.kind,
-        journal.c.key,
-        journal.c.name,
-        journal.c.fingerprint,
-        journal.c.attempt,
-        payload,
-        journal.c.started_at,
-        journal.c.at,
-    )
-    kept = and_(blobs.c.tenant == journal.c.tenant, blobs.c.digest == journal.c.payload_digest)
-    return select(*columns).select_from(
-        runs.join(journal, journal.c.run_number == runs.c.number).outerjoin(blobs, kept)
-    )
-
-
-def entry_of(run: RunId, row: Row) -> Entry:
-    """Return the entry of `run` in one row of `entry_query`."""
-    seq, type, kind, key, name, fingerprint, attempt, payload, started_at, at = row
-    return Entry(
-        run=run,
-        seq=seq,
-        type=EntryType(type),
-        kind=None if kind is None else OperationKind(kind),
-        key=key,
-        name=name,
-        fingerprint=fingerprint,
-        attempt=attempt,
-        payload=payload,
-        started_at=started_at,
-        at=at,
     )
 
 

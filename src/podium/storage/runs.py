@@ -13,7 +13,7 @@ from podium.domain.errors import StateConflict
 from podium.domain.runs import Spending
 from podium.domain.states import TERMINAL_RUN_STATES, RunState, sources_of
 from podium.storage import blobs
-from podium.storage.rows import error_json, run_of, run_query
+from podium.storage.rows import error_json, run_query, runs_of
 from podium.storage.tables import IS_UNFINISHED, WAKES, inline, journal, runs
 from podium.storage.texts import storable
 
@@ -39,9 +39,9 @@ _GET = run_query().where(runs.c.id == bindparam("wanted"))
 
 def get_run(conn: Connection, run: RunId, *, tenant: str | None = None) -> Run | None:
     """Return the run with this id, of this tenant when one is given, or None."""
-    row = conn.execute(_GET, {"wanted": storable(run)}).first()
-    found = None if row is None else run_of(row)
-    return found if found is None or tenant in (None, found.tenant) else None
+    rows = conn.execute(_GET, {"wanted": storable(run)})
+    found = runs_of(conn, [row for row in rows if tenant in (None, row.tenant)])
+    return found[0] if found else None
 
 
 def list_runs(
@@ -62,7 +62,7 @@ def list_runs(
     if after is not None:
         query = query.where(tuple_(runs.c.created_at, runs.c.id) < tuple_(after.created_at, after.id))
     query = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
-    return [run_of(row) for row in conn.execute(query)]
+    return runs_of(conn, conn.execute(query))
 
 
 def count_by_state(conn: Connection, *, tenant: str) -> dict[RunState, int]:
@@ -100,7 +100,7 @@ def unfinished(conn: Connection, limit: int, after: Run | None = None) -> Sequen
     if after is not None:
         query = query.where(tuple_(runs.c.created_at, runs.c.id) > tuple_(after.created_at, after.id))
     query = query.order_by(runs.c.created_at, runs.c.id).limit(limit)
-    return [run_of(row) for row in conn.execute(query)]
+    return runs_of(conn, conn.execute(query))
 
 
 def due(conn: Connection, now: float, limit: int) -> Sequence[RunId]:

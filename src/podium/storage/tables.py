@@ -128,8 +128,9 @@ blobs = Table(
     Column("tenant", Text, primary_key=True),
     Column("digest", LargeBinary, primary_key=True),
     Column("content", LargeBinary, nullable=False),
+    Column("form", Integer, nullable=False, server_default="0"),
 )
-"""Long values, each kept once within its tenant, under 256 bits of BLAKE2b over its content."""
+"""The pieces of long values, each kept once within its tenant, by content; `podium.storage.blobs` says how."""
 
 reviews = Table(
     "reviews",

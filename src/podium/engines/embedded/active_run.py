@@ -52,7 +52,7 @@ class ActiveRun:
         self._workflow = workflow
         self._loaded = loaded
         self._must_end = must_end
-        self._journal = RunJournal(host, self.run.id, loaded.entries[-1].seq if loaded.entries else 0)
+        self._journal = RunJournal(host, self.run.id, len(loaded.entries))
         # The run's time begins when its code first does, however long it was pending.
         self._began = host.clock() if self.run.started_at is None else self.run.started_at
         self._state: RunState | None = None

@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import sqlite as dialect
 
 from podium.domain.errors import StateConflict, UnknownRun
+from podium.domain.journal import EntryType
 from podium.domain.states import TERMINAL_RUN_STATES, RunState
 from podium.ports.journal import (
     Append,
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 _SIZES: Final = (128, 32, 8, 1)
 """Rows inserted by one statement: few sizes, so that the prepared statements are used again and again."""
 
+_LONGEST_NOTE: Final = 2048
+"""The longest payload in bytes of an attempt that is kept in its row: the prompts of a run are much alike, and
+from this length on it takes less room to keep what differs, even for two of them."""
+
 _REMEMBERED: Final = 20_000
 """How many runs' numbers are kept in memory."""
 
@@ -66,6 +71,7 @@ class Changes:
         self._conn = conn
         self._execute = driver(conn).execute
         self._threshold = blob_threshold
+        self._longest_note = min(_LONGEST_NOTE, blob_threshold)
         self._places: dict[RunId, _Place] = {}
         self._entries: list[Any] = []
         columns = [column.name for column in journal.columns]
@@ -144,7 +150,8 @@ class Changes:
         number, tenant = self._places.get(entry.run) or self._find(entry.run)
         payload: bytes | None = entry.payload
         digest = None
-        if len(entry.payload) > self._threshold:
+        length = len(entry.payload)
+        if length > self._longest_note and (entry.type is EntryType.ATTEMPT or length > self._threshold):
             payload, digest = None, blobs.keep(self._conn, tenant, entry.payload)
         # In the order of the table's columns.
         self._entries += (

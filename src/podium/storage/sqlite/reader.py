@@ -12,7 +12,8 @@ from sqlalchemy import bindparam, literal_column
 from podium.domain.errors import StorageUnavailable
 from podium.domain.inbox import DeliveryKind
 from podium.ports.journal import LoadedRun
-from podium.storage.rows import delivery_of, delivery_query, entry_of, entry_query, run_of, run_query
+from podium.storage.entries import entries_of, entry_query
+from podium.storage.rows import delivery_of, delivery_query, run_query, runs_of
 from podium.storage.sqlite.connections import READERS, driver, reading_engine
 from podium.storage.sqlite.failures import cannot_read
 from podium.storage.sqlite.statements import rendered
@@ -76,11 +77,11 @@ class Reader:
     def _load(self, conn: Connection, run: RunId) -> LoadedRun | None:
         # The driver's own rows: an engine that starts loads thousands of runs.
         execute = driver(conn).execute
-        row = execute(self._run, (storable(run),)).fetchone()
-        if row is None:
+        found = runs_of(conn, execute(self._run, (storable(run),)))
+        if not found:
             return None
         return LoadedRun(
-            run_of(row),
-            [entry_of(run, entry) for entry in execute(self._entries, (run,))],
+            found[0],
+            entries_of(conn, run, execute(self._entries, (run,))),
             [delivery_of(event) for event in execute(self._events, (run,))],
         )
