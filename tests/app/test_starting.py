@@ -171,6 +171,7 @@ async def test_results_may_be_waited_for_in_any_number_and_given_up_after_a_whil
         handle = await app.start(slow)
         with pytest.raises(TimeoutError):
             await handle.result(timeout=0.01)
+        await app.story.state(handle.id, RunState.RUNNING)
         assert await handle.status() is RunState.RUNNING
         waiting = [asyncio.create_task(handle.result()) for _ in range(5)]
         await asyncio.sleep(0)

@@ -62,7 +62,6 @@ class ActiveRun:
         self._unwritten_patches = 0
         self._pausing: list[int] = []
         self._closed = False
-        self._read_history(loaded.entries)
 
     @property
     def takes_deliveries(self) -> bool:
@@ -74,8 +73,14 @@ class ActiveRun:
 
         What is open is taken up in `go_on`, so that deliveries that wait for the run can be handed over before.
         """
-        self._meter.go_on()
-        self._move(RunState.RUNNING, at=self._began if self.run.started_at is None else None)
+        try:
+            self._read_history(self._loaded.entries)
+        except PodiumError as lost:
+            self._read_history(())
+            self._set_out()
+            self._block(error_record(lost))
+            return
+        self._set_out()
         with self._blocked_by_errors():
             if self.run.state is RunState.FAILED:
                 self._retry()
@@ -124,10 +129,16 @@ class ActiveRun:
     def close(self) -> None:
         """Leave memory without a change of state; attempts under way are being cancelled when this returns."""
         self._closed = True
+        if self._state is None:
+            return
         self._meter.rest()
         self._set_deadline()
         self._execution.close()
         self._operations.close()
+
+    def _set_out(self) -> None:
+        self._meter.go_on()
+        self._move(RunState.RUNNING, at=self._began if self.run.started_at is None else None)
 
     # its past
 
