@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from podium.app.handles import RunHandle
+from podium.app.retention import Keeper
 from podium.app.reviews import Reviews
 from podium.app.runs import Runs
 from podium.domain.errors import InvalidInput, StateConflict
@@ -92,6 +94,9 @@ class Podium:
             self.runs = Runs(storage)
             self.reviews = Reviews(storage)
             self.taken_up = await self._engine.start(self._only)
+            if self._only is None:
+                keeper = Keeper(storage, self._settings.retention)
+                stack.push_async_callback(_ended, asyncio.create_task(keeper.work()))
             self._stack = stack.pop_all()
         return self
 
@@ -176,6 +181,11 @@ class Podium:
     def _tell(self, happening: Happening) -> None:
         for listener in self._listeners:
             listener(happening)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def _by_name(workflows: Sequence[Workflow[Any, Any]]) -> dict[str, Workflow[Any, Any]]:

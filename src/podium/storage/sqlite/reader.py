@@ -11,7 +11,7 @@ from sqlalchemy import bindparam
 
 from podium.domain.errors import StorageUnavailable
 from podium.ports.journal import LoadedRun
-from podium.storage.entries import entries_of, entry_query
+from podium.storage.entries import ARCHIVED, archived_rows, entries_of, entry_query
 from podium.storage.rows import run_query, runs_of
 from podium.storage.sqlite.connections import READERS, driver, reading_engine
 from podium.storage.sqlite.failures import cannot_read
@@ -41,6 +41,7 @@ class Reader:
         self._entries = rendered(
             entry_query().where(runs.c.id == bindparam("run")).order_by(journal.c.seq)
         ).sql
+        self._archived = rendered(ARCHIVED).sql
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Return what `query` returns; raises `StorageUnavailable` when the database cannot be read."""
@@ -75,4 +76,9 @@ class Reader:
         found = runs_of(conn, execute(self._run, (storable(run),)))
         if not found:
             return None
-        return LoadedRun(found[0], entries_of(conn, run, execute(self._entries, (run,))))
+        rows = execute(self._entries, (run,)).fetchall()
+        # Entries count from 1: those that are missing in front have been archived.
+        if not rows or rows[0][2] > 1:
+            for tenant, content in execute(self._archived, (run,)).fetchall():
+                rows = [*archived_rows(run, tenant, content), *rows]
+        return LoadedRun(found[0], entries_of(conn, run, rows))
