@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from sqlalchemy import Table, Text
+from sqlalchemy import Connection, Table, Text
 from sqlalchemy.dialects import sqlite
 
 from podium.domain.errors import InvalidInput
@@ -156,9 +156,8 @@ async def test_everything_that_belongs_to_a_run_goes_with_it_and_nothing_else(st
         await ended(storage, id, payloads=(), workflow=id)
         number = await number_of(storage, id)
         for table in tables:
-            await storage.write(
-                lambda conn, table=table, row=a_row(table, number, id): conn.execute(table.insert(), row)
-            )
+            insertion = table.insert().values(a_row(table, number, id))
+            await storage.write(partial(Connection.execute, statement=insertion))
     assert (await keeper(storage, Retention(None), {"gone": Retention(None, "0s")}).round()).deleted == 1
     counts = {table.name: await rows(storage, f"SELECT count(*) FROM {table.name}") for table in tables}
     assert counts == {table.name: [(1,)] for table in tables}

@@ -134,14 +134,12 @@ class Keeper:
         ages = [policy.archive_age for policy in self._policies() if policy.archive_age is not None]
         if not ages:
             return
-        now, after = self._clock(), 0
-        while True:
+        now = self._clock()
+        after: int | None = 0
+        while after is not None:
             query = partial(finished.with_journal, before=now - min(ages), after=after, limit=_PAGE)
-            page = await self._storage.read(query)
+            page, after = await self._storage.read(query)
             yield [run for run in page if self._is_to_archive(run, now)]
-            if len(page) < _PAGE:
-                return
-            after = page[-1].number
 
     def _is_to_archive(self, run: Finished, now: float) -> bool:
         age = self._settings.of(run.workflow).archive_age
@@ -174,7 +172,7 @@ class Keeper:
             conditions = (finished.HAS_FINISHED, finished.PARENT_HAS_FINISHED)
             change = partial(archives.store, folded=found, at=self._clock(), among=conditions)
             stored = await self._write(change, len(found))
-            self._note(Round(archived=len(stored), entries=sum(each.count for each in stored)))
+            await self._note(Round(archived=len(stored), entries=sum(each.count for each in stored)))
 
     async def _delete(self, numbers: Sequence[int], before: float) -> None:
         rest = list(numbers)
@@ -182,7 +180,7 @@ class Keeper:
             some = rest[: self._pace.size]
             del rest[: len(some)]
             change = partial(finished.delete_runs, numbers=some, before=before)
-            self._note(Round(deleted=await self._write(change, len(some))))
+            await self._note(Round(deleted=await self._write(change, len(some))))
 
     async def _sweep(self) -> None:
         marked = await self._storage.read(sweeping.mark)
@@ -195,23 +193,22 @@ class Keeper:
             if removed is None:
                 # Too much was stored meanwhile to know; the next sweep finds them again.
                 break
-            self._note(Round(values=removed))
+            await self._note(Round(values=removed))
         while await self._write(partial(sweeping.forget, limit=_PAGE), 0):
-            pass
+            await self._pace.pause()
 
     async def _write(self, change: Callable[[Any], T], size: int) -> T:
         def timed(conn: Any) -> T:
             with self._pace.timed(size):
                 return change(conn)
 
-        value = await self._storage.write(timed)
-        await self._pace.pause()
-        return value
+        return await self._storage.write(timed)
 
-    def _note(self, more: Round) -> None:
+    async def _note(self, more: Round) -> None:
         self._done += more
         if self._tell is not None:
             self._tell(self._done)
+        await self._pace.pause()
 
 
 def _fold(conn: Any, runs: Sequence[Finished]) -> list[Folded | None]:

@@ -77,8 +77,24 @@ def _line_query() -> Select[Any]:
     return select(line.c.number, line.c.depth, may_go).join(runs, runs.c.number == line.c.number)
 
 
+def _hot_query() -> Select[Any]:
+    first = select(func.min(journal.c.run_number)).where(journal.c.run_number > bindparam("after"))
+    hot = select(first.scalar_subquery().label("number"), literal_column("1").label("place")).cte(
+        "hot", recursive=True
+    )
+    following = select(func.min(journal.c.run_number)).where(journal.c.run_number > hot.c.number)
+    hot = hot.union_all(
+        select(following.scalar_subquery(), hot.c.place + 1).where(
+            hot.c.number.is_not(None), hot.c.place < bindparam("most")
+        )
+    )
+    may_go = and_(HAS_FINISHED, runs.c.finished_at <= bindparam("before"), PARENT_HAS_FINISHED)
+    return select(may_go, *_FINISHED).join(hot, runs.c.number == hot.c.number).order_by(hot.c.place)
+
+
 # Built once: building the statement costs more than running it.
 _LINE: Final = _line_query()
+_HOT: Final = _hot_query()
 
 
 def workflows(conn: Connection) -> Sequence[str]:
@@ -92,23 +108,18 @@ def workflows(conn: Connection) -> Sequence[str]:
     return found
 
 
-def with_journal(conn: Connection, *, before: float, after: int, limit: int) -> Sequence[Finished]:
-    """Return up to `limit` finished runs that ended at or before `before` and have entries in the journal.
+def with_journal(
+    conn: Connection, *, before: float, after: int, limit: int
+) -> tuple[Sequence[Finished], int | None]:
+    """Return the finished runs that ended at or before `before` among the next `limit` runs in the journal.
 
-    They come by number, those greater than `after`. The journal is asked which runs it holds, entry by entry of
-    its index: that takes as long as there are such runs, however many have been archived.
+    These are counted by number, those greater than `after`; the last of them is returned too, None at the end. The
+    journal is asked which runs it holds, from one entry of its index to the next: runs whose entries have been
+    archived, however many, cost nothing.
     """
-    number = select(func.min(journal.c.run_number).label("number")).where(journal.c.run_number > after)
-    hot = number.cte("hot", recursive=True)
-    following = select(func.min(journal.c.run_number)).where(journal.c.run_number > hot.c.number)
-    hot = hot.union_all(select(following.scalar_subquery()).where(hot.c.number.is_not(None)))
-    query = (
-        select(*_FINISHED)
-        .select_from(hot.join(runs, runs.c.number == hot.c.number))
-        .where(HAS_FINISHED, runs.c.finished_at <= before, PARENT_HAS_FINISHED)
-        .limit(limit)
-    )
-    return [_finished(row) for row in conn.execute(query)]
+    rows = conn.execute(_HOT, {"after": after, "most": limit, "before": before}).all()
+    found = [_finished(row[1:]) for row in rows if row[0]]
+    return found, rows[-1].number if len(rows) == limit else None
 
 
 def roots(
