@@ -12,6 +12,7 @@ from podium.domain.errors import StorageUnavailable
 from podium.domain.ids import RunId
 from podium.domain.retention import Retention
 from podium.domain.states import RunState
+from podium.ports.storage import Storage
 from podium.settings import RetentionSettings
 from podium.storage import finished
 from podium.storage.sqlite.connections import driver
@@ -70,7 +71,7 @@ async def test_a_keeper_can_be_switched_off(database):
 class _Failing:
     """A storage that cannot be read the first few times."""
 
-    def __init__(self, storage, errors):
+    def __init__(self, storage: Storage, errors: list[Exception]) -> None:
         self._storage, self._errors = storage, errors
 
     async def read(self, query):
