@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from functools import partial
 
 import pytest
@@ -203,6 +204,38 @@ async def test_a_value_stored_again_after_it_was_marked_stays(storage):
     remove = partial(sweeping.remove, unused=marked.unused, since=marked.since)
     assert await storage.write(remove) == 0
     assert [entry.payload for entry in await entries_of(storage, "b")] == [LONG]
+
+
+async def test_what_two_values_have_in_common_stays_with_the_one_that_is_left(storage):
+    text = random.Random(1).randbytes(100_000).hex().encode()
+    common, gone, left = b'"' + text + b'"', b'"gone' + text + b'"', b'"' + text + b'left"'
+    await ended(storage, "a", 9 * DAY, payloads=(common, gone))
+    await ended(storage, "b", HOUR, payloads=(left,))
+    await archive(storage, "b")
+    ((before,),) = await rows(storage, "SELECT count(*) FROM blobs")
+    done = await keeper(storage, Retention(None, "1d")).round()
+    ((after,),) = await rows(storage, "SELECT count(*) FROM blobs")
+    assert 0 < done.values == before - after < before / 2
+    assert [entry.payload for entry in await entries_of(storage, "b")] == [left]
+    await storage.write(partial(finished.delete_runs, numbers=[await number_of(storage, "b")], before=NOW))
+    await keeper(storage, Retention(None)).sweep()
+    assert await rows(storage, "SELECT count(*) FROM blobs") == [(0,)]
+
+
+async def test_a_value_stored_in_the_middle_of_a_sweep_is_whole(storage):
+    text = b'"' + random.Random(2).randbytes(100_000).hex().encode() + b'"'
+    await ended(storage, "a", 9 * DAY, payloads=(text,))
+    await storage.write(partial(finished.delete_runs, numbers=[await number_of(storage, "a")], before=NOW))
+    marked = await storage.read(sweeping.mark)
+    size = len(marked.unused) // 7
+    slices = [marked.unused[at : at + size] for at in range(0, len(marked.unused), size)]
+    for number, some in enumerate(slices):
+        if number == 3:
+            await ended(storage, "b", payloads=(text,))
+        remove = partial(sweeping.remove, unused=some, since=marked.since)
+        removed = await storage.write(remove)
+        assert (removed == 0) is (number >= 3)
+    assert [entry.payload for entry in await entries_of(storage, "b")] == [text]
 
 
 async def test_a_sweep_that_cannot_know_any_more_what_was_stored_gives_up(storage):
