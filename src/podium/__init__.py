@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
     from podium.domain.money import Money
     from podium.domain.quality import Quality, Verdict
+    from podium.domain.retention import Retention
     from podium.domain.reviews import Decision, DecisionVerdict, HumanAnswer, Review
     from podium.domain.runs import Run
     from podium.domain.settlements import Settlement, SettlementKind
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     from podium.gateway.prompt import Prompt, prompt
     from podium.review.ask_human import ask_human
     from podium.review.gate import Checked, GateDecision, gate
-    from podium.settings import EngineSettings, GatewaySettings, Settings, StorageSettings
+    from podium.settings import EngineSettings, GatewaySettings, RetentionSettings, Settings, StorageSettings
 
 _ERRORS = (
     "CompensationFailed ContinueAsNew ControlFlow CredentialMissing InvalidDefinition InvalidInput NoAnswer NotInRun NotSerialisable PodiumError "
@@ -75,6 +76,7 @@ _MODULES = {
     "domain.errors": _ERRORS,
     "domain.money": "Money",
     "domain.quality": "Quality Verdict",
+    "domain.retention": "Retention",
     "domain.reviews": "Decision DecisionVerdict HumanAnswer Review",
     "domain.runs": "Run",
     "domain.settlements": "Settlement SettlementKind",
@@ -91,7 +93,7 @@ _MODULES = {
     "gateway.prompt": "Prompt prompt",
     "review.ask_human": "ask_human",
     "review.gate": "Checked GateDecision gate",
-    "settings": "EngineSettings GatewaySettings Settings StorageSettings",
+    "settings": "EngineSettings GatewaySettings RetentionSettings Settings StorageSettings",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
@@ -125,6 +127,8 @@ __all__ = [
     "Prompt",
     "Quality",
     "Rejected",
+    "Retention",
+    "RetentionSettings",
     "Retryable",
     "Review",
     "ReviewClosed",

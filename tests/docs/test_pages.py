@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from podium.domain.states import RunState
-from podium.settings import EngineSettings, GatewaySettings, StorageSettings
+from podium.settings import EngineSettings, GatewaySettings, RetentionSettings, StorageSettings
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*/README.md")])
@@ -51,7 +51,7 @@ def test_every_command_of_the_readme_exists_and_has_help_with_an_example(command
     assert f"podium {command}" in " ".join(shown.split())
 
 
-@pytest.mark.parametrize("group", [EngineSettings, GatewaySettings, StorageSettings])
+@pytest.mark.parametrize("group", [EngineSettings, GatewaySettings, RetentionSettings, StorageSettings])
 def test_every_setting_is_documented_where_it_is_declared(group: type) -> None:
     undocumented = [field.name for field in fields(group) if f"`{field.name}`" not in (group.__doc__ or "")]
     assert not undocumented

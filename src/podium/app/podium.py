@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from podium.app.forks import fork_run
 from podium.app.handles import RunHandle
+from podium.app.retention import Keeper
 from podium.app.reviews import Reviews
 from podium.app.runs import Runs
 from podium.app.streams import chunks_of
@@ -101,6 +102,9 @@ class Podium:
             self.runs = Runs(storage)
             self.reviews = Reviews(storage)
             self.taken_up = await self._engine.start(self._only)
+            if self._only is None:
+                keeper = Keeper(storage, self._settings.retention)
+                stack.push_async_callback(_ended, asyncio.create_task(keeper.work()))
             self._stack = stack.pop_all()
         return self
 
@@ -220,3 +224,8 @@ class Podium:
             self._published = asyncio.Event()
         for listener in self._listeners:
             listener(happening)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])

@@ -66,10 +66,11 @@ class Runs:
         """Return what all runs used together."""
         return (await self._storage.read(partial(runs.totals, tenant=self._tenant))).spending
 
-    async def timeline(self, run_id: str) -> Timeline:
-        """Return what happened in a run; raises `UnknownRun`."""
+    async def timeline(self, run_id: str, *, generation: int | None = None) -> Timeline:
+        """Return what happened in a run, or in an earlier `generation` of it; raises `UnknownRun`."""
         run = await self.get(run_id)
-        return timeline_of(run, await self._storage.read(partial(entries.entries, run=run.id)))
+        query = partial(entries.entries, run=run.id, generation=generation)
+        return timeline_of(run, await self._storage.read(query))
 
     async def root(self, run_id: str) -> Run:
         """Return the run that `run_id` is part of: itself, or the one that its line of parents begins with."""

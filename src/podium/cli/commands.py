@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from podium.cli import reviews, run, runs
+from podium.cli import maintain, reviews, run, runs
 from podium.cli.exits import EXIT_CODES, Exit, Interrupted, complain, exit_code
 from podium.cli.options import help_without_command
 from podium.cli.output import ReaderGone, plain
@@ -30,6 +30,7 @@ app = typer.Typer(
 app.command(name="run", help=run.HELP, epilog=run.EXAMPLES)(run.run)
 app.add_typer(runs.app, name="runs")
 app.add_typer(reviews.app, name="reviews")
+app.command(name="maintain", epilog=maintain.EXAMPLES)(maintain.maintain)
 
 
 def _version(asked: bool) -> None:

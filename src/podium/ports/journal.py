@@ -79,12 +79,13 @@ class TakeDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Renew:
-    """Let a run go on as new: with this input, of this version, in its next generation, with an empty journal.
+    """Let a run go on as new after `generation`: with this input, of this version, with an empty journal.
 
-    The journal of the generation that ends leaves; `at` is seconds since the epoch.
+    The journal of the generation that ends is archived; `at` is seconds since the epoch.
     """
 
     run: RunId
+    generation: int
     input: bytes
     version: str
     at: float

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from podium.settings.engine import EngineSettings
 from podium.settings.gateway import GatewaySettings
+from podium.settings.retention import RetentionSettings
 from podium.settings.storage import StorageSettings
 
 
@@ -15,7 +16,8 @@ class Settings:
 
     engine: EngineSettings = field(default_factory=EngineSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
 
 
-__all__ = ["EngineSettings", "GatewaySettings", "Settings", "StorageSettings"]
+__all__ = ["EngineSettings", "GatewaySettings", "RetentionSettings", "Settings", "StorageSettings"]

@@ -30,7 +30,7 @@ from sqlalchemy import bindparam, select
 from podium.domain.errors import StorageUnavailable
 from podium.storage.cuts import cut
 from podium.storage.present import insert_absent
-from podium.storage.tables import blobs
+from podium.storage.tables import blobs, kept_values
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row, Select
@@ -38,9 +38,13 @@ if TYPE_CHECKING:
 Key = tuple[str, bytes]
 """The tenant and the digest of a piece, the value's own."""
 
-_DIGEST_SIZE: Final = 20
+DIGEST_SIZE: Final = 20
+"""The bytes of a digest in a node."""
+
 _MOST_KEYS: Final = 500
-_MOST_CHILDREN: Final = 24
+MOST_CHILDREN: Final = 24
+"""How many pieces a node may have below it."""
+
 # A node ends after a child whose digest begins with a byte below this: after 8 children in the mean.
 _LAST_CHILD: Final = 32
 _FEWEST_CHILDREN: Final = 2
@@ -73,6 +77,8 @@ _PIECES = select(blobs.c.digest, blobs.c.form, blobs.c.content).where(*_HELD)
 def keep(conn: Connection, tenant: str, content: bytes) -> bytes:
     """Store what the tenant does not have yet of `content`, and return the 20 bytes that it is read by."""
     root = _tree(content)
+    # Told to whoever is about to remove what had no use until now.
+    conn.execute(kept_values.insert(), {"tenant": tenant, "digest": root.digest})
     level = {root.digest: root}
     while level:
         present = {row.digest for row in _select(conn, _PRESENT, tenant, level)}
@@ -90,6 +96,11 @@ def split(
     if data is None or len(data) <= threshold:
         return data, None
     return None, keep(conn, tenant, data)
+
+
+def children_of(tenant: str, node: bytes) -> list[Key]:
+    """Return the keys of the pieces below a node of the tenant, in their order."""
+    return [(tenant, node[at : at + DIGEST_SIZE]) for at in range(0, len(node), DIGEST_SIZE)]
 
 
 class Contents:
@@ -131,7 +142,7 @@ class Contents:
         if form != Form.NODE:
             self._parts[key] = content
             return ()
-        step = _DIGEST_SIZE
+        step = DIGEST_SIZE
         children = self._nodes[key] = [content[at : at + step] for at in range(0, len(content), step)]
         return children
 
@@ -175,7 +186,7 @@ def _grouped(pieces: Sequence[_Piece]) -> Iterator[Sequence[_Piece]]:
     start = 0
     for end, piece in enumerate(pieces, 1):
         size = end - start
-        if (size >= _FEWEST_CHILDREN and piece.digest[0] < _LAST_CHILD) or size == _MOST_CHILDREN:
+        if (size >= _FEWEST_CHILDREN and piece.digest[0] < _LAST_CHILD) or size == MOST_CHILDREN:
             yield pieces[start:end]
             start = end
     if start < len(pieces):
@@ -187,7 +198,7 @@ def _node(children: Sequence[_Piece]) -> _Piece:
     return _Piece(_digest(content, is_node=True), content, children)
 
 
-def _digest(content: bytes, size: int = _DIGEST_SIZE, *, is_node: bool = False) -> bytes:
+def _digest(content: bytes, size: int = DIGEST_SIZE, *, is_node: bool = False) -> bytes:
     # A text that spells a node must not be taken for it.
     return hashlib.blake2b(content, digest_size=size, person=b"node" if is_node else b"").digest()
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, and_, bindparam, select
 
 from podium.domain.journal import Entry, EntryType
 from podium.domain.operations import OperationKind
 from podium.storage.blobs import Contents, contents
-from podium.storage.tables import journal, runs
+from podium.storage.folding import unfold
+from podium.storage.tables import archives, journal, runs
 from podium.storage.texts import storable
 
 if TYPE_CHECKING:
@@ -20,18 +21,49 @@ if TYPE_CHECKING:
     from podium.storage.rows import Row
 
 
-def entries(conn: Connection, run: RunId, *, after: int = 0, limit: int | None = None) -> Sequence[Entry]:
+ARCHIVED: Final = (
+    select(archives.c.tenant, archives.c.content)
+    .join(runs, and_(runs.c.number == archives.c.run_number, runs.c.generation == archives.c.generation))
+    .where(runs.c.id == bindparam("run"))
+)
+"""Selects the archive of a run's present generation, for `archived_rows`."""
+
+_OF_GENERATION = (
+    select(archives.c.tenant, archives.c.content)
+    .join(runs, runs.c.number == archives.c.run_number)
+    .where(runs.c.id == bindparam("run"), archives.c.generation == bindparam("generation"))
+)
+_PRESENT = select(runs.c.generation).where(runs.c.id == bindparam("run"))
+
+
+def entries(
+    conn: Connection, run: RunId, *, after: int = 0, limit: int | None = None, generation: int | None = None
+) -> Sequence[Entry]:
     """Return the entries of `run` whose `seq` is greater than `after`, in `seq` order; at most `limit`.
 
-    See `entries_of` for what a lost payload does.
+    They are those of its present generation, or of an earlier `generation`. See `entries_of` for what a lost payload
+    does.
     """
-    query = (
-        entry_query()
-        .where(runs.c.id == storable(run), journal.c.seq > after)
-        .order_by(journal.c.seq)
-        .limit(limit)
-    )
-    return entries_of(conn, run, conn.execute(query))
+    parameters = {"run": storable(run)}
+    rows: list[Row] = []
+    if generation is None or generation == conn.scalar(_PRESENT, parameters):
+        kept = conn.execute(ARCHIVED, parameters).first()
+        query = entry_query().where(runs.c.id == storable(run), journal.c.seq > after)
+        rows.extend(conn.execute(query.order_by(journal.c.seq).limit(limit)))
+    else:
+        kept = conn.execute(_OF_GENERATION, {**parameters, "generation": generation}).first()
+    if kept is not None:
+        rows = [*archived_rows(run, kept.tenant, kept.content, after), *rows][:limit]
+    return entries_of(conn, run, rows)
+
+
+def archived_rows(run: RunId, tenant: str, content: bytes, after: int = 0) -> list[Row]:
+    """Return the rows, as of `entry_query`, of the entries in an archive of `run` with a `seq` greater than `after`."""
+    return [
+        (tenant, line.payload_digest, *line[:7], line.payload, line.started_at, line.at)
+        for line in unfold(content, f"run {run!a}")
+        if line.seq > after
+    ]
 
 
 def entry_query() -> Select[Any]:

@@ -6,15 +6,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Update, bindparam, delete, func, null, select, tuple_, update
+from sqlalchemy import Update, bindparam, func, null, select, tuple_, update
 
 from podium.domain.answers import Usage
 from podium.domain.errors import StateConflict
 from podium.domain.runs import Spending
 from podium.domain.states import TERMINAL_RUN_STATES, RunState, sources_of
 from podium.storage import blobs
+from podium.storage.archives import archive_generation
 from podium.storage.rows import error_json, run_query, runs_of
-from podium.storage.tables import IS_UNFINISHED, WAKES, inline, journal, runs
+from podium.storage.tables import IS_UNFINISHED, WAKES, inline, runs
 from podium.storage.texts import storable
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def renew(conn: Connection, number: int, change: Renew, blob_threshold: int) -> 
     )
     if renewed.rowcount != 1:
         raise StateConflict(f"run {change.run!a} is not running, and yet the engine tried to renew it")
-    conn.execute(delete(journal).where(journal.c.run_number == number))
+    archive_generation(conn, number, change.generation)
 
 
 def move_row(move: MoveRun, kept_output: tuple[bytes | None, bytes | None]) -> dict[str, Any]:

@@ -103,6 +103,22 @@ Index(
 )
 Index("ix_runs_wake", runs.c.wake_at, sqlite_where=WAKES, postgresql_where=WAKES)
 
+HAS_ENDED = runs.c.finished_at.is_not(None)
+"""The condition of the index by which finished runs are found by age."""
+
+IS_CHILD = runs.c.parent_run.is_not(None)
+"""The condition of the index by which a run's children are found."""
+
+Index(
+    "ix_runs_finished",
+    runs.c.workflow,
+    runs.c.state,
+    runs.c.finished_at,
+    sqlite_where=HAS_ENDED,
+    postgresql_where=HAS_ENDED,
+)
+Index("ix_runs_parent", runs.c.parent_run, sqlite_where=IS_CHILD, postgresql_where=IS_CHILD)
+
 journal = Table(
     "journal",
     metadata,
@@ -131,6 +147,39 @@ blobs = Table(
     Column("form", Integer, nullable=False, server_default="0"),
 )
 """The pieces of long values, each kept once within its tenant, by content; `podium.storage.blobs` says how."""
+
+kept_values = Table(
+    "kept_values",
+    metadata,
+    Column("id", _RowNumber, Identity(), primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    # Whoever looks for values without a use remembers the last id that it saw.
+    sqlite_autoincrement=True,
+)
+"""Long values that were referred to lately, in that order: what must not be removed, however unused it was before."""
+
+archives = Table(
+    "archives",
+    metadata,
+    Column("run_number", _RowNumber, primary_key=True, autoincrement=False),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("tenant", Text, nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("at", Double, nullable=False),
+)
+"""Journals, or their beginnings, folded: what `podium.storage.folding` makes of one generation of a run."""
+
+archive_values = Table(
+    "archive_values",
+    metadata,
+    Column("run_number", _RowNumber, primary_key=True, autoincrement=False),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("tenant", Text, nullable=False),
+)
+"""The long values that archives refer to."""
 
 reviews = Table(
     "reviews",

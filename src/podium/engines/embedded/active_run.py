@@ -309,7 +309,7 @@ class ActiveRun:
         at, spending = self._host.clock(), self._meter.reading()
         # Going on as new is when a run changes over to new code.
         version = (self._host.workflows.current(self._workflow.name) or self._workflow).version
-        renew = Renew(self.run.id, encoded, version, at, spending)
+        renew = Renew(self.run.id, self.run.generation, encoded, version, at, spending)
         began = Entry(
             self.run.id,
             1,

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, literal_column
 from podium.domain.errors import StorageUnavailable
 from podium.domain.inbox import DeliveryKind
 from podium.ports.journal import LoadedRun
-from podium.storage.entries import entries_of, entry_query
+from podium.storage.entries import ARCHIVED, archived_rows, entries_of, entry_query
 from podium.storage.rows import delivery_of, delivery_query, run_query, runs_of
 from podium.storage.sqlite.connections import READERS, driver, reading_engine
 from podium.storage.sqlite.failures import cannot_read
@@ -46,6 +46,7 @@ class Reader:
             inbox.c.run_id == bindparam("run"), inbox.c.kind == literal_column(f"'{DeliveryKind.EVENT}'")
         )
         self._events = rendered(events.order_by(inbox.c.id)).sql
+        self._archived = rendered(ARCHIVED).sql
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Return what `query` returns; raises `StorageUnavailable` when the database cannot be read."""
@@ -80,8 +81,10 @@ class Reader:
         found = runs_of(conn, execute(self._run, (storable(run),)))
         if not found:
             return None
-        return LoadedRun(
-            found[0],
-            entries_of(conn, run, execute(self._entries, (run,))),
-            [delivery_of(event) for event in execute(self._events, (run,))],
-        )
+        rows = execute(self._entries, (run,)).fetchall()
+        # Entries count from 1: those that are missing in front have been archived.
+        if not rows or rows[0][2] > 1:
+            for tenant, content in execute(self._archived, (run,)).fetchall():
+                rows = [*archived_rows(run, tenant, content), *rows]
+        events = [delivery_of(event) for event in execute(self._events, (run,))]
+        return LoadedRun(found[0], entries_of(conn, run, rows), events)

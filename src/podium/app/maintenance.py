@@ -1,0 +1,66 @@
+"""Looking after a database once, beside the process that owns it or without one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from podium.app.retention import Keeper, Round
+from podium.domain.errors import StorageUnavailable
+from podium.settings import RetentionSettings, StorageSettings
+from podium.storage.sqlite.database import open_sqlite
+from podium.storage.sqlite.lock import is_owned
+from podium.storage.sqlite.space import Space, space, vacuum
+
+
+@dataclass(frozen=True, slots=True)
+class Maintained:
+    """What was done, and how much of its file the database filled `before` and `after`, in bytes.
+
+    `longest` is the longest transaction in seconds, `vacuumed` says that free space was given back to the system.
+    """
+
+    done: Round
+    before: Space
+    after: Space
+    longest: float
+    vacuumed: bool
+
+
+async def maintain(
+    path: Path,
+    settings: RetentionSettings,
+    *,
+    workflow: str | None = None,
+    dry_run: bool = False,
+    vacuumed: bool = False,
+    tell: Callable[[Round], None] | None = None,
+) -> Maintained:
+    """Archive, delete and sweep as `settings` say, for one workflow or for all; then give back free space if asked.
+
+    A `dry_run` only counts. `tell` is called with the sum of what was done so far. Raises `StorageUnavailable` when
+    the database cannot be used, and for `vacuumed` when another process owns it.
+    """
+    if not path.exists():  # noqa: ASYNC240 - one look, before there is any work to hold up
+        raise StorageUnavailable(
+            f"there is no database {path}. Name another one with --db or PODIUM_DATABASE."
+        )
+    vacuumed = vacuumed and not dry_run
+    storage = await open_sqlite(path, settings=StorageSettings(), own=False)
+    try:
+        if vacuumed and is_owned(path):
+            raise StorageUnavailable(
+                f"the database {path} is owned by another process, beside which its free space cannot be given back. "
+                "End that process, or leave out --vacuum: what is free is filled again by what comes."
+            )
+        keeper = Keeper(storage, settings, workflow=workflow, tell=tell)
+        before = await storage.read(space)
+        done = await (keeper.due() if dry_run else keeper.round())
+        after = await storage.read(space)
+    finally:
+        await storage.close()
+    if vacuumed:
+        after = await asyncio.to_thread(vacuum, path, StorageSettings())
+    return Maintained(done, before, after, keeper.longest, vacuumed)

@@ -1,0 +1,36 @@
+"""Settings of what is kept of finished runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from podium.domain.errors import InvalidInput
+from podium.domain.retention import Retention
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """What is kept of finished runs, and how the process that owns the database sees to it.
+
+    `default`: for every workflow that has no entry of its own; it archives and never deletes.
+    `workflows`: for workflows by name. A child run goes with the run that began its line.
+    `every`: seconds between two rounds of archiving and deleting; 0 leaves it all to `podium maintain`.
+    `share`: the most of its time, between 0 and 1, that a round is at work; the rest it pauses, for the runs' sake.
+    """
+
+    default: Retention = field(default_factory=Retention)
+    workflows: Mapping[str, Retention] = field(default_factory=lambda: MappingProxyType({}))
+    every: float = 60.0
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.every < 0:
+            raise InvalidInput(f"retention setting every must be 0 or more seconds, not {self.every}")
+        if not 0 < self.share <= 1:
+            raise InvalidInput(f"retention setting share must be above 0 and at most 1, not {self.share}")
+
+    def of(self, workflow: str) -> Retention:
+        """Return what applies to the runs of a workflow."""
+        return self.workflows.get(workflow, self.default)
