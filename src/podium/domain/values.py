@@ -69,6 +69,10 @@ class TypedCodec:
         """Raise `InvalidDefinition` unless values of the declared type can be stored at all."""
         _ = self.adapter
 
+    def schema(self) -> bytes:
+        """Return the JSON Schema of the declared type, by the names of its fields, as UTF-8 JSON."""
+        return _schema_of(self.adapter)
+
     def encode(self, value: Any) -> bytes:
         """Return `value` as UTF-8 JSON; raises `NotSerialisable` with the path of the offending field."""
         try:
@@ -170,6 +174,11 @@ def _adapter_of(annotation: Any) -> pydantic.TypeAdapter[Any]:
 @lru_cache(maxsize=512)
 def _made_once(annotation: Any, _: str) -> pydantic.TypeAdapter[Any]:
     return pydantic.TypeAdapter(annotation)
+
+
+@lru_cache(maxsize=512)
+def _schema_of(adapter: pydantic.TypeAdapter[Any]) -> bytes:
+    return pydantic_core.to_json(adapter.json_schema(by_alias=False))
 
 
 def _stable(value: Any, path: str, where: str) -> Any:
