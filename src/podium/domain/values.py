@@ -33,6 +33,8 @@ _LEAVES = (
     ipaddress.IPv4Address,
     ipaddress.IPv6Address,
 )
+# The standard library's encoder takes any text, such as file names that are no valid Unicode.
+_encode = json.JSONEncoder(sort_keys=True).encode
 _TOO_DEEP = "is nested too deeply, or contains itself"
 
 
@@ -139,8 +141,7 @@ def fingerprint(arguments: Mapping[str, object], where: str) -> str:
             stable[name] = _stable(value, name, where)
         except RecursionError:
             raise NotSerialisable(where, name, _TOO_DEEP) from None
-    # The standard library's encoder takes any text, such as file names that are no valid Unicode.
-    return digest(json.dumps(stable, sort_keys=True))[:16]
+    return digest(_encode(stable))[:16]
 
 
 def require_plain(value: Any, path: str, where: str) -> None:
