@@ -10,7 +10,7 @@ DESK := examples/support_desk
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench docs snapshot lock clean
+.PHONY: help setup run test lint format bench performance peers docs snapshot lock clean
 
 help: ## Say what can be made
 	@echo 'usage: make TARGET'
@@ -37,8 +37,15 @@ format: setup ## Rewrite the code in the one format, with the fixes that are saf
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-bench: setup ## Measure, beside plain libraries doing the same work
-	$(BIN)/python -m benchmarks
+bench: peers ## Measure beside peers and plain libraries doing the same work; BENCH= names some, see BENCH=--help
+	$(BIN)/python -m benchmarks $(BENCH)
+
+performance: peers ## Measure everything and write docs/performance.md
+	$(BIN)/python -m benchmarks --page docs/performance.md
+
+# Without them the rest is measured all the same.
+peers: setup ## Build .venv-bench, with the engines that the benchmarks compare with (free when nothing changed)
+	@$(PYTHON) scripts/environment.py peers || echo 'peers: could not be installed (the reason is above)' >&2
 
 docs: setup ## Write the pages under docs/ that are generated from the code
 	@$(BIN)/python scripts/state_machines.py
@@ -49,6 +56,6 @@ snapshot: setup ## Record the public API as it is now; look at the difference be
 lock: setup ## Renew the lock files after a change of dependencies; UPGRADE=1 takes newer versions
 	$(BIN)/python scripts/environment.py lock $(if $(UPGRADE),--upgrade)
 
-clean: ## Remove .venv and every cache (never a database)
-	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+clean: ## Remove .venv, .venv-bench and every cache (never a database)
+	rm -rf .venv .venv-bench .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -not -path './node_modules/*' -prune -exec rm -rf {} +

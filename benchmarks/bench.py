@@ -8,31 +8,42 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.contest import PODIUM, Contender
+from benchmarks.figures import Target
+
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is done: `rounds` counted repetitions, each at `factor` times the full size."""
+    """How much is done: `rounds` counted repetitions, each at `factor` times the full size.
+
+    `targets`: whether the figures are held against their targets, which are set for the full size.
+    """
 
     rounds: int
     factor: float
+    targets: bool
 
 
-FULL = Effort(rounds=5, factor=1.0)
-QUICK = Effort(rounds=3, factor=0.1)
+FULL = Effort(rounds=5, factor=1.0, targets=True)
+QUICK = Effort(rounds=3, factor=0.1, targets=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One benchmark's surroundings. `folder` is removed afterwards; `say` shows how far it has come."""
+    """One benchmark's surroundings. `folder` is removed afterwards; `say` shows how far it has come.
+
+    `peers` are measured beside `podium`, where a benchmark has something for them to do.
+    """
 
     folder: Path
     effort: Effort
     say: Callable[[str], None]
+    peers: tuple[Contender, ...] = ()
+    podium: Contender = PODIUM
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the sizes are the real ones, for which targets hold."""
-        return self.effort.factor >= 1
+    def target(self, target: Target) -> Target | None:
+        """Return the target, or None where figures are held against none."""
+        return target if self.effort.targets else None
 
     def size(self, full: int) -> int:
         """Return how many to take where `full` is the real size; never less than 1."""

@@ -19,6 +19,8 @@ from podium.providers.scripted import Script
 
 CALLS = 400
 TURN = 1000
+OVER_TEXT = Target(Bound.AT_MOST, 3)
+EVEN = Target(Bound.AT_MOST, 1.3)
 _WORDS = 2000
 
 go_on = prompt("go_on", "{said}", models=["scripted:model"])
@@ -39,20 +41,27 @@ def measure(bench: Bench) -> tuple[Figure, ...]:
     calls = max(bench.size(CALLS), 40)
     text: list[float] = []
     evenness: list[float] = []
+    quarters: list[list[float]] = []
 
     def converse() -> float:
         said, sizes = asyncio.run(_converse(bench.new_file(), calls))
         quarter = calls // 4
         text.append((sizes[-1] - sizes[0]) / said)
         evenness.append((sizes[-1] - sizes[-1 - quarter]) / max(sizes[quarter] - sizes[0], 1))
+        quarters.append([sizes[number * quarter] / 1e6 for number in (1, 2, 3, 4)])
         return said / 1e6
 
     (said,) = bench.take_turns(converse)
     rounds = len(said)
+    after = zip(*quarters[-rounds:], strict=True)
     return (
         median(f"Podium, {calls} calls: text said", "MB", said),
-        median("database / text said", "x", text[-rounds:], _target(bench, 3.0)),
-        median("growth of the last quarter / of the first", "x", evenness[-rounds:], _target(bench, 1.3)),
+        *(
+            median(f"database after {number * calls // 4} calls", "MB", sizes)
+            for number, sizes in enumerate(after, 1)
+        ),
+        median("database / text said", "x", text[-rounds:], bench.target(OVER_TEXT)),
+        median("growth of the last quarter / of the first", "x", evenness[-rounds:], bench.target(EVEN)),
     )
 
 
@@ -84,7 +93,3 @@ def _turn(number: int) -> str:
     chance = random.Random(number)
     words = (int(chance.paretovariate(0.5)) % _WORDS for _ in range(TURN // 2))
     return " ".join(f"{word * 7919:x}" for word in words)[:TURN]
-
-
-def _target(bench: Bench, value: float) -> Target | None:
-    return Target(Bound.AT_MOST, value) if bench.is_full else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -60,9 +60,14 @@ def best(name: str, unit: str, samples: Sequence[float], target: Target | None =
     return Figure(name, unit, min(samples), tuple(samples), "best", target)
 
 
-def ratio(name: str, ours: Sequence[float], theirs: Sequence[float]) -> Figure:
+def ratio(name: str, ours: Sequence[float], theirs: Sequence[float], target: Target | None = None) -> Figure:
     """Return how many times `theirs` goes into `ours`, paired round by round: noise that hit both cancels out."""
-    return median(name, "x", [mine / other for mine, other in zip(ours, theirs, strict=True)])
+    return median(name, "x", [mine / other for mine, other in zip(ours, theirs, strict=True)], target)
+
+
+def at_best(choose: Callable[[Iterable[float]], float], samples: Sequence[Sequence[float]]) -> list[float]:
+    """Return the best that any of several contenders did in each round; `choose` is `max` or `min`."""
+    return [choose(of_one_round) for of_one_round in zip(*samples, strict=True)]
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:

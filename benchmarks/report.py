@@ -17,12 +17,18 @@ from benchmarks.machine import Machine
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that was found, and where. `load_after` is the machine's load average when everything was done."""
+    """All that was found, and where.
+
+    `load_after` is the machine's load average when everything was done, `peers` are the packages that were measured
+    beside ours with their versions, `date` is the day, as `YYYY-MM-DD`.
+    """
 
     machine: Machine
     load_after: float | None
     effort: Effort
     results: tuple[Result, ...]
+    peers: tuple[tuple[str, str], ...]
+    date: str
 
 
 def as_json(report: Report) -> str:
@@ -35,12 +41,22 @@ def as_json(report: Report) -> str:
     return json.dumps(data)
 
 
-def show_machine(console: Console, machine: Machine) -> None:
-    """Print what is measured on."""
+def show_machine(console: Console, machine: Machine, peers: tuple[tuple[str, str], ...]) -> None:
+    """Print what is measured on, and beside which peers."""
     libraries = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    console.print(f"{machine.cores} cores of {machine.cpu}, {machine.system}, {machine.file_system}")
+    console.print(
+        f"{machine.cores} cores of {machine.cpu}, {machine.system}, {machine.file_system} on {machine.disk}"
+    )
     console.print(f"{machine.python}, SQLite {machine.sqlite}, {libraries}")
-    console.print(f"load average {_load(machine.load)}")
+    if peers:
+        console.print("peers: " + ", ".join(f"{name} {version}" for name, version in peers))
+    else:
+        console.print(
+            "The peers are not installed, so their rows are left out. `make bench` installs them where it can: "
+            "`python3 scripts/environment.py peers` says why it cannot.",
+            style="yellow",
+        )
+    console.print(f"load average {load_of(machine.load)}")
     if machine.keeps_nothing:
         console.print(
             f"The databases are on {machine.file_system}, which is memory: commits cost nothing there. "
@@ -58,7 +74,9 @@ def show_result(console: Console, result: Result) -> None:
     for figure in result.figures:
         table.add_row(figure.name, _value(figure), _range(figure))
         if figure.target is not None:
-            table.add_row(f"  target: {figure.target.bound} {_number(figure.target.value)}", _verdict(figure))
+            table.add_row(
+                f"  target: {figure.target.bound} {number_of(figure.target.value)}", _verdict(figure)
+            )
     console.print()
     console.print(result.title, style="bold")
     console.print(table)
@@ -70,18 +88,18 @@ def show_end(console: Console, report: Report) -> None:
     console.print()
     console.print(
         f"Medians of {report.effort.rounds} rounds after a warm-up (import: the best), with the lowest and highest. "
-        f"{seconds:.0f} s in all; load average now {_load(report.load_after)}."
+        f"{seconds:.0f} s in all; load average now {load_of(report.load_after)}."
     )
 
 
 def _value(figure: Figure) -> Text:
-    return Text.assemble((_number(figure.value), "bold"), f" {figure.unit}")
+    return Text.assemble((number_of(figure.value), "bold"), f" {figure.unit}")
 
 
 def _range(figure: Figure) -> str:
     if len(figure.samples) == 1:
         return ""
-    return f"({_number(min(figure.samples))} to {_number(max(figure.samples))})"
+    return f"({number_of(min(figure.samples))} to {number_of(max(figure.samples))})"
 
 
 def _verdict(figure: Figure) -> Text:
@@ -90,11 +108,12 @@ def _verdict(figure: Figure) -> Text:
     return Text("NOT MET", style="bold red")
 
 
-def _number(value: float) -> str:
+def number_of(value: float) -> str:
     """Return three meaningful digits, or all digits before the point."""
     digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
     return f"{value:,.{digits}f}"
 
 
-def _load(load: float | None) -> str:
+def load_of(load: float | None) -> str:
+    """Return a load average in words."""
     return "unknown" if load is None else f"{load:.2f}"

@@ -25,6 +25,10 @@ BENCHMARKS: Final = (
     Benchmark("one-run", "One run, step after step of 1 KB", one_run.measure),
     Benchmark("replay", "A long run rebuilt from its journal, and ended", replay.measure),
     Benchmark("conversation", "The journal of a growing conversation with a model", conversation.measure),
-    Benchmark("parked-runs", "Runs that wait for a person: decided, to the run's end", parked_runs.measure),
+    Benchmark(
+        "parked-runs",
+        "Runs parked on an event: their owner's memory, its restart, waking one",
+        parked_runs.measure,
+    ),
     Benchmark("import", "Importing podium", import_time.measure),
 )

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.plain_sqlite import PAYLOAD
-from podium import Podium, Settings, StorageSettings, ask_human, step, workflow
+from podium import Podium, Settings, StorageSettings, ask_human, step, wait_for_event, workflow
+
+if TYPE_CHECKING:
+    from podium.flow.workflows import Workflow
+
+
+EVENT: Final = "go-on"
 
 
 @step
@@ -34,7 +41,15 @@ async def then_a_person(steps: int) -> int:
     return total
 
 
+@workflow
+async def parked(number: int) -> int:
+    """Wait for an event, then return `number`."""
+    await wait_for_event(EVENT)
+    return number
+
+
 def podium(path: Path) -> Podium:
     """Return a Podium on the database at `path`, as safe as can be: every commit survives a loss of power."""
     settings = Settings(storage=StorageSettings(synchronous="FULL"))
-    return Podium(path, workflows=[in_sequence, then_a_person], settings=settings)
+    workflows: list[Workflow[Any, Any]] = [in_sequence, then_a_person, parked]
+    return Podium(path, workflows=workflows, settings=settings)

@@ -1,4 +1,6 @@
-"""The development environment: `setup` builds `.venv` from the locked requirements, `lock` renews the lock.
+"""The development environment: `setup` builds `.venv` from the locked requirements, `lock` renews the locks.
+
+`peers` builds `.venv-bench`, which holds the libraries that the benchmarks compare with and nothing else of ours.
 
 Needs only the standard library. pip, which every virtual environment has, installs the pinned uv; uv installs the
 rest in seconds. `setup` resolves nothing: the lock is the whole truth, and every file in it is checked by its hash.
@@ -24,7 +26,12 @@ PYPROJECT = ROOT / "pyproject.toml"
 UV_WANTED = ROOT / "requirements" / "uv.in"
 UV_LOCK = ROOT / "requirements" / "uv.txt"
 LOCK = ROOT / "requirements" / "lock.txt"
+PEERS_VENV = ROOT / ".venv-bench"
+PEERS_PYTHON = PEERS_VENV / "bin" / "python"
+PEERS_STAMP = PEERS_VENV / ".setup-stamp"
+PEERS_LOCK = ROOT / "requirements" / "peers.txt"
 INPUTS = (Path(__file__), PYPROJECT, UV_LOCK, LOCK)
+PEERS_INPUTS = (Path(__file__), UV_LOCK, PEERS_LOCK)
 OLDEST = (3, 11)
 
 PIP = (PYTHON, "-m", "pip", "--disable-pip-version-check")
@@ -40,7 +47,7 @@ PIP_TO_UV = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command, `setup` or `lock [--upgrade]`; return the exit code of what failed in it, or 0."""
+    """Run one command, `setup`, `peers` or `lock [--upgrade]`; return the exit code of what failed in it, or 0."""
     if sys.version_info < OLDEST:
         return refuse(
             f"Podium needs Python {OLDEST[0]}.{OLDEST[1]} or newer and this is {sys.version.split()[0]}.\n"
@@ -50,10 +57,13 @@ def main(arguments: list[str]) -> int:
         match arguments:
             case ["setup"]:
                 setup()
+            case ["peers"]:
+                setup()
+                peers()
             case ["lock", *options]:
                 lock(options)
             case _:
-                return refuse("usage: environment.py setup | lock [--upgrade]")
+                return refuse("usage: environment.py setup | peers | lock [--upgrade]")
     except subprocess.CalledProcessError as error:
         print(f"This command failed: {' '.join(map(str, error.cmd))}", file=sys.stderr)
         return error.returncode
@@ -78,13 +88,13 @@ def setup() -> None:
 
 def is_current() -> bool:
     """Tell whether `.venv` was built from exactly the present inputs."""
-    return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == digest()
+    return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == digest(VENV, INPUTS)
 
 
-def digest() -> str:
-    """Fingerprint all that the environment is made from, its place included: a copied one must be rebuilt."""
-    total = hashlib.sha256(str(VENV).encode())
-    for path in INPUTS:
+def digest(venv: Path, inputs: tuple[Path, ...]) -> str:
+    """Fingerprint all that an environment is made from, its place included: a copied one must be rebuilt."""
+    total = hashlib.sha256(str(venv).encode())
+    for path in inputs:
         total.update(path.read_bytes())
     return total.hexdigest()
 
@@ -105,8 +115,42 @@ def build() -> None:
     # The build backend is in the lock: no isolated environment is made and nothing unpinned is fetched.
     alone = ("--no-deps", "--no-build-isolation")
     run(*UV, "install", "--quiet", *alone, "--python", PYTHON, "--editable", ROOT, environment=environment)
-    STAMP.write_text(digest())
+    STAMP.write_text(digest(VENV, INPUTS))
     print("setup: done", flush=True)
+
+
+def peers() -> None:
+    """Bring `.venv-bench` up to date, with the interpreter of `.venv`; free when nothing has changed."""
+    with PEERS_LOCK.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        wanted = f"{version_of(PYTHON)} {digest(PEERS_VENV, PEERS_INPUTS)}"
+        if PEERS_PYTHON.exists() and PEERS_STAMP.exists() and PEERS_STAMP.read_text() == wanted:
+            return
+        print("peers: building .venv-bench from requirements/peers.txt ...", flush=True)
+        environment = uv_environment()
+        run(
+            PYTHON,
+            "-m",
+            "uv",
+            "venv",
+            "--quiet",
+            "--clear",
+            "--python",
+            PYTHON,
+            PEERS_VENV,
+            environment=environment,
+        )
+        into = ("--python", PEERS_PYTHON)
+        run(*UV, "sync", "--quiet", "--require-hashes", *into, PEERS_LOCK, environment=environment)
+        PEERS_STAMP.write_text(wanted)
+        print("peers: done", flush=True)
+
+
+def version_of(python: Path) -> str:
+    """Return the version of an interpreter."""
+    question = "import platform; print(platform.python_version())"
+    asked = subprocess.run([python, "-c", question], capture_output=True, text=True, check=True)
+    return asked.stdout.strip()
 
 
 def is_usable() -> bool:
@@ -122,12 +166,13 @@ def lock(options: list[str]) -> None:
     environment = uv_environment()
     everywhere = ("--universal", "--python-version", f"{OLDEST[0]}.{OLDEST[1]}", "--generate-hashes")
     no_place = ("--no-header", "--no-emit-index-url", "--no-emit-find-links")
-    for source, written, selected in (
-        (UV_WANTED, UV_LOCK, ()),
-        (PYPROJECT, LOCK, ("--all-extras", "--group", "weights")),
+    for sources, written in (
+        ((UV_WANTED.relative_to(ROOT),), UV_LOCK),
+        ((PYPROJECT.relative_to(ROOT), "--all-extras", "--group", "weights"), LOCK),
+        (("--group", "peers"), PEERS_LOCK),
     ):
-        paths = (source.relative_to(ROOT), "-o", written.relative_to(ROOT))
-        command = (*UV, "compile", "--quiet", *everywhere, *no_place, *options, *selected, *paths)
+        chosen = (*options, *sources, "-o", written.relative_to(ROOT))
+        command = (*UV, "compile", "--quiet", *everywhere, *no_place, *chosen)
         run(*command, environment=environment)
 
 

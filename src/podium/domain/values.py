@@ -33,6 +33,8 @@ _LEAVES = (
     ipaddress.IPv4Address,
     ipaddress.IPv6Address,
 )
+# The standard library's encoder takes any text, such as file names that are no valid Unicode.
+_encode = json.JSONEncoder(sort_keys=True).encode
 _TOO_DEEP = "is nested too deeply, or contains itself"
 
 
@@ -68,6 +70,10 @@ class TypedCodec:
     def require_storable(self) -> None:
         """Raise `InvalidDefinition` unless values of the declared type can be stored at all."""
         _ = self.adapter
+
+    def schema(self) -> bytes:
+        """Return the JSON Schema of the declared type, by the names of its fields, as UTF-8 JSON."""
+        return _schema_of(self.adapter)
 
     def encode(self, value: Any) -> bytes:
         """Return `value` as UTF-8 JSON; raises `NotSerialisable` with the path of the offending field."""
@@ -135,8 +141,7 @@ def fingerprint(arguments: Mapping[str, object], where: str) -> str:
             stable[name] = _stable(value, name, where)
         except RecursionError:
             raise NotSerialisable(where, name, _TOO_DEEP) from None
-    # The standard library's encoder takes any text, such as file names that are no valid Unicode.
-    return digest(json.dumps(stable, sort_keys=True))[:16]
+    return digest(_encode(stable))[:16]
 
 
 def require_plain(value: Any, path: str, where: str) -> None:
@@ -170,6 +175,11 @@ def _adapter_of(annotation: Any) -> pydantic.TypeAdapter[Any]:
 @lru_cache(maxsize=512)
 def _made_once(annotation: Any, _: str) -> pydantic.TypeAdapter[Any]:
     return pydantic.TypeAdapter(annotation)
+
+
+@lru_cache(maxsize=512)
+def _schema_of(adapter: pydantic.TypeAdapter[Any]) -> bytes:
+    return pydantic_core.to_json(adapter.json_schema(by_alias=False))
 
 
 def _stable(value: Any, path: str, where: str) -> Any:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import Any, NoReturn, Protocol
 
@@ -65,6 +64,27 @@ class BranchTask(asyncio.Task[Any]):
         return self is other
 
 
+class _Turn:
+    """While it is entered, this thread runs on `loop` and not on the host's. A class, because it is entered at every step."""
+
+    __slots__ = ("_finalizer", "_hooks", "_host", "_loop")
+
+    def __init__(
+        self, loop: DeterministicLoop, finalizer: Callable[[AsyncGenerator[Any, Any]], None]
+    ) -> None:
+        self._loop = loop
+        self._finalizer = finalizer
+
+    def __enter__(self) -> None:
+        self._host, self._hooks = asyncio._get_running_loop(), sys.get_asyncgen_hooks()  # noqa: SLF001 - public to loops
+        asyncio._set_running_loop(self._loop)  # noqa: SLF001
+        sys.set_asyncgen_hooks(firstiter=None, finalizer=self._finalizer)
+
+    def __exit__(self, *_: object) -> None:
+        sys.set_asyncgen_hooks(*self._hooks)
+        asyncio._set_running_loop(self._host)  # noqa: SLF001
+
+
 class DeterministicLoop(asyncio.AbstractEventLoop):
     """Runs ready callbacks in order until none is left; time stands still unless the journal moves it."""
 
@@ -83,7 +103,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         Must be called from a plain callback of the host loop or from no loop at all: the host's current
         task, if any, is not suspended.
         """
-        with self._running():
+        with _Turn(self, self._unfinished_generators.append):
             while self._ready:
                 handle = self._ready.popleft()
                 if handle.cancelled():
@@ -101,7 +121,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         """
         context = copy_context()
         context.run(current_branch.set, Branch())
-        with self._running():
+        with _Turn(self, self._unfinished_generators.append):
             while self._tasks:
                 task, its_context = self._tasks.popitem()
                 coro = task.get_coro()
@@ -110,17 +130,6 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             while self._unfinished_generators:
                 _end(self._unfinished_generators.pop().aclose().throw, context)
         self._ready.clear()
-
-    @contextlib.contextmanager
-    def _running(self) -> Iterator[None]:
-        host, hooks = asyncio._get_running_loop(), sys.get_asyncgen_hooks()  # noqa: SLF001 - public to loops
-        asyncio._set_running_loop(self)  # noqa: SLF001
-        sys.set_asyncgen_hooks(firstiter=None, finalizer=self._unfinished_generators.append)
-        try:
-            yield
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
-            asyncio._set_running_loop(host)  # noqa: SLF001
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None

@@ -73,6 +73,8 @@ class StepExecutor:
     async def _within(
         self, timeout: float | None, step: Step[Any, Any], work: Coroutine[Any, Any, Any]
     ) -> Any:
+        if timeout is None:
+            return await work
         limit = asyncio.timeout(timeout)
         try:
             async with limit:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar, overload
 
-import orjson
-
 from podium.domain.durations import Duration, seconds
 from podium.domain.errors import InvalidInput
 from podium.domain.ids import digest
@@ -82,7 +80,7 @@ async def ask_human(
         subject=" ".join(subject.split())[:MAX_SUBJECT],
         queue=queue,
         proposal=proposed,
-        schema=orjson.dumps(value_codec.adapter.json_schema(by_alias=False)),
+        schema=value_codec.schema(),
         evidence=_EVIDENCE.encode(dict(evidence or {})),
         allowed=asks_for_value if proposed is None else (DecisionVerdict.APPROVE, *asks_for_value),
         priority=priority,

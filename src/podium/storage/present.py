@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def insert_unless_present(conn: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     """Insert `row` unless a row with one of its unique keys exists; return whether it was inserted."""
     insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    return conn.execute(insert(table).values(row).on_conflict_do_nothing()).rowcount == 1
+    # The row apart from the statement, which is then the same every time and compiled once.
+    return conn.execute(insert(table).on_conflict_do_nothing(), row).rowcount == 1
 
 
 def insert_absent(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
