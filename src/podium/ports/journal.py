@@ -131,12 +131,13 @@ class LoadedRun:
     """A run's row, its whole journal in `seq` order, and the events in its inbox in order of arrival.
 
     The journal counts from 1 without a gap. An entry whose long payload the database has lost raises
-    `StorageUnavailable` when it is asked for.
+    `StorageUnavailable` when it is asked for. `is_new` says that the run's code has never run.
     """
 
     run: Run
     entries: Sequence[Entry]
     events: Sequence[Delivery] = ()
+    is_new: bool = False
 
 
 class Journal(Protocol):

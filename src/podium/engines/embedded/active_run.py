@@ -14,6 +14,7 @@ from podium.domain.happenings import RunMoved
 from podium.domain.history import RetryNote, encode_retry, encode_spending, history_of
 from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.journal import DELIVERED, Entry, EntryType, Signal
+from podium.domain.runs import Spending
 from podium.domain.states import RunState
 from podium.engines.embedded.open_operations import OpenOperations
 from podium.engines.embedded.run_journal import RunJournal
@@ -51,6 +52,7 @@ class ActiveRun:
         self._host = host
         self._workflow = workflow
         self._loaded = loaded
+        self._is_new = loaded.is_new
         self._must_end = must_end
         self._journal = RunJournal(host, self.run.id, len(loaded.entries))
         # The run's time begins when its code first does, however long it was pending.
@@ -138,7 +140,12 @@ class ActiveRun:
 
     def _set_out(self) -> None:
         self._meter.go_on()
-        self._move(RunState.RUNNING, at=self._began if self.run.started_at is None else None)
+        if self._is_new and self.run.state is RunState.RUNNING:
+            # Stored like that.
+            self._state = RunState.RUNNING
+            self._host.tell(RunMoved(self.run.id, self.run.workflow, self._state, self._began, Spending()))
+        else:
+            self._move(RunState.RUNNING, at=self._began if self._is_new else None)
 
     # its past
 
@@ -150,9 +157,7 @@ class ActiveRun:
                 # It counts no more, but it was paid for.
                 self._meter.add(decode_note(entry.payload))
         self._retried_at = self._history.active_seconds
-        self._execution = execution_of(
-            self.run, self._history, self._began, is_live=self.run.started_at is None
-        )
+        self._execution = execution_of(self.run, self._history, self._began, is_live=self._is_new)
         self._operations = OpenOperations(
             self._host,
             self._loaded,
@@ -334,7 +339,8 @@ class ActiveRun:
     def _end(self, state: RunState, output: bytes | None, error: ErrorRecord | None) -> None:
         given_up = self._operations.give_up_all()
         self.close()
-        end = end_of_run(self.run, output, error, self._host.clock())
+        asked_people = self._operations.asked_people or self._must_end
+        end = end_of_run(self.run, output, error, self._host.clock(), asked_people=asked_people)
         others_to_tell = given_up or self.run.parent is not None
         then = self._ended if others_to_tell else self._left
         self._move(state, *given_up, *end, output=output, error=error, then=then)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,7 @@ class EmbeddedEngine:
         self._attempts: set[asyncio.Task[None]] = set()
         self._loading: dict[RunId, asyncio.Task[None]] = {}
         self._line = Line()
+        self._being_stored = 0
         self._asleep: set[RunId] = set()
         # Blocked runs that are to be tried again.
         self._unblocked: set[RunId] = set()
@@ -113,12 +115,19 @@ class EmbeddedEngine:
         A stored run that is blocked is tried again with the code as it is now. Raises what made the
         database unusable.
         """
-        self._check()
+        self._waiters.check()
         # Shielded: a caller who gives up must not leave a stored run behind that nobody works on.
         return await asyncio.shield(asyncio.get_running_loop().create_task(self._submit(run)))
 
     async def _submit(self, run: Run) -> tuple[Run, bool]:
-        stored = await self._journal.create(run)
+        if self._free > len(self._line) + self._being_stored:
+            # It can begin as soon as it is stored, so it is stored as begun: one commit less.
+            run = replace(run, state=RunState.RUNNING, started_at=self._clock())
+        self._being_stored += 1
+        try:
+            stored = await self._journal.create(run)
+        finally:
+            self._being_stored -= 1
         is_new = stored.seed == run.seed
         if is_new:
             self._line.add_new(stored)
@@ -166,11 +175,11 @@ class EmbeddedEngine:
 
         Runs that sleep count as work when this engine has seen them go to sleep or was given them.
         """
-        self._check()
+        self._waiters.check()
         while self._at_work():
             self._quiet.clear()
             await self._quiet.wait()
-            self._check()
+            self._waiters.check()
 
     def _at_work(self) -> bool:
         runs = self._active or self._loading or self._line or self._asleep or self._ending
@@ -204,12 +213,16 @@ class EmbeddedEngine:
         if run_id not in self._active:
             self._line.add(run_id)
 
+    @property
+    def _free(self) -> int:
+        return self._settings.max_active_runs - len(self._active) - len(self._loading)
+
     def _admit(self) -> None:
-        free = self._settings.max_active_runs - len(self._active) - len(self._loading)
+        free = self._free
         while not self._stopped and self._line.may_enter(free):
             run_id, fresh = self._line.pop()
             if fresh is not None:
-                self._activate(LoadedRun(fresh, ()))
+                self._activate(LoadedRun(fresh, (), is_new=True))
             elif not any(run_id in busy for busy in (self._loading, self._active, self._ending)):
                 # Only a run that nobody is about to change is read; what is read is then so.
                 self._loading[run_id] = asyncio.get_running_loop().create_task(self._load(run_id))
@@ -231,17 +244,16 @@ class EmbeddedEngine:
 
     def _activate(self, loaded: LoadedRun) -> None:
         run = loaded.run
-        mail = [*self._watcher.mail(run.id)]
-        kinds = [delivery.kind for delivery in mail]
+        kinds = [delivery.kind for delivery in self._watcher.mail(run.id)]
         if run.id in self._unblocked:
             kinds.append(DeliveryKind.RETRY)
-        match course_for(run.state, kinds, has_begun=run.started_at is not None):
+        match course_for(run.state, kinds, has_begun=not loaded.is_new):
             case Course.DROP_MAIL:
                 self._drop_mail(run.id)
                 # Whoever waits for it read an older row.
                 self._waiters.moved(last_move(run))
             case Course.CANCEL:
-                self._watcher.take_mail(run.id)
+                mail = self._watcher.take_mail(run.id)
                 error, at = ErrorRecord(RunCancelled.__name__, "the run was cancelled"), self._clock()
                 ended = end_of_run(run, None, error, at)
                 self._move_without_code(run, RunState.CANCELLED, error, at, [*ended, *taking(mail)])
@@ -365,10 +377,6 @@ class EmbeddedEngine:
     @property
     def _stopped(self) -> bool:
         return self._closing or self._failure is not None
-
-    def _check(self) -> None:
-        if self._failure is not None:
-            raise self._failure
 
     def _fail(self, error: Exception) -> None:
         if self._failure is not None:

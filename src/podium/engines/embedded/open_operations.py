@@ -7,29 +7,29 @@ from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from podium.domain.attempts import AttemptNote, decode_note, encode_note
-from podium.domain.errors import ErrorRecord, InvalidDefinition, InvalidInput, RunCancelled
+from podium.domain.errors import ErrorRecord, InvalidDefinition, InvalidInput
 from podium.domain.happenings import ChunkPublished
 from podium.domain.ids import digest, operation_key, repeated_key
 from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.journal import Entry, EntryType
-from podium.domain.operations import AskPerson, Execute, Operation, StartChild, WaitForEvent, WaitUntil
+from podium.domain.operations import (
+    AskPerson,
+    Execute,
+    Operation,
+    OperationKind,
+    StartChild,
+    WaitForEvent,
+    WaitUntil,
+)
 from podium.domain.outcomes import Done, Failed, Outcome, Retry, Suspended
 from podium.engines.embedded.attempts import attempt
 from podium.engines.embedded.mailbox import Mailbox
 from podium.engines.embedded.publishing import thread_safe
 from podium.engines.embedded.settling import settled
-from podium.engines.embedded.spawning import cancelled_child, child_of, retried_child, review_for
-from podium.flow.failures import decode_error, encode_error
+from podium.engines.embedded.spawning import cancelled_child, child_of, review_for, start_of_child
+from podium.flow.failures import encode_error
 from podium.ports.execution import AttemptContext
-from podium.ports.journal import (
-    Change,
-    CloseReviews,
-    CreateRun,
-    OpenReview,
-    PublishChunk,
-    SupersedeChunks,
-    TakeDelivery,
-)
+from podium.ports.journal import Change, CloseReviews, OpenReview, PublishChunk, SupersedeChunks, TakeDelivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,7 +48,8 @@ _SHOWN = 3
 class OpenOperations:
     """Carries out what one run's code has asked for, and records each outcome.
 
-    While it is `held`, nothing that it is asked for is begun. `on_disk` is called with each outcome's entry once it is stored; `rouse` before anything is recorded;
+    While it is `held`, nothing that it is asked for is begun; `asked_people` says whether it has ever been
+    asked for a review. `on_disk` is called with each outcome's entry once it is stored; `rouse` before anything is recorded;
     `block` with the reason when the run cannot go on.
     """
 
@@ -73,9 +74,10 @@ class OpenOperations:
         self._void = history.void
         self._reusable = dict(history.reusable)
         self._mailbox = Mailbox(loaded.events)
-        self._is_resumed = loaded.run.started_at is not None
+        self._is_resumed = not loaded.is_new
         self._closed = False
         self.held = False
+        self.asked_people = False
         self._open: dict[str, Operation] = {}
         # How each open operation goes on: not taken up yet, worked on, at a time, when somebody answers.
         self._fresh: dict[str, Operation] = {}
@@ -111,6 +113,7 @@ class OpenOperations:
         """
         never_begun = frozenset(withdrawn)
         for operation in asked:
+            self.asked_people |= operation.intent.kind is OperationKind.REVIEW
             if operation.key not in never_begun:
                 self._open[operation.key] = self._fresh[operation.key] = operation
         return [change for key in withdrawn for change in self._give_up(key)]
@@ -264,11 +267,8 @@ class OpenOperations:
             self._settle(operation, EntryType.ERROR, unknown, 1, at)
             return
         void = self._void.get(operation.key, ())
-        cancelled = [decode_error(entry.payload).type == RunCancelled.__name__ for entry in void]
-        child = child_of(self._run, operation.key, workflow, request, at, sum(cancelled))
+        child, changes = start_of_child(self._run, operation.key, workflow, request, at, void)
         self._waiting_on[operation.key] = f"child run {child.id}"
-        # A child that failed is retried; one that was cancelled has ended for good, and another takes its place.
-        changes = retried_child(child) if void and not cancelled[-1] else (CreateRun(child),)
         self._host.journal.commit(changes, partial(self._host.child, child))
 
     def _take_event(self, operation: Operation, event: Delivery) -> None:

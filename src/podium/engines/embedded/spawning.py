@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from podium.domain.errors import RunCancelled
 from podium.domain.happenings import RunMoved
 from podium.domain.ids import child_run_id, digest, repeated_key, review_id
 from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.reviews import Review
 from podium.domain.runs import Parent, Run
 from podium.domain.states import ReviewState
-from podium.flow.failures import encode_error
+from podium.flow.failures import decode_error, encode_error
 from podium.ports.journal import Change, CloseReviews, CreateRun, Deliver, TakeDelivery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from podium.domain.errors import ErrorRecord
+    from podium.domain.journal import Entry
     from podium.domain.operations import AskPerson, StartChild
     from podium.flow.workflows import Workflow
 
@@ -70,17 +72,34 @@ def cancelled_child(child: Run) -> tuple[Change, ...]:
     return CreateRun(child), Deliver(cancel)
 
 
-def retried_child(child: Run) -> tuple[Change, ...]:
-    """Return what lets a child run that has failed go on, because its parent was retried."""
-    retry = Delivery(child.id, DeliveryKind.RETRY, "", b"null", child.created_at)
-    return CreateRun(child), Deliver(retry)
+def start_of_child(
+    run: Run,
+    key: str,
+    workflow: Workflow[Any, Any],
+    request: StartChild,
+    at: float,
+    void: Sequence[Entry],
+) -> tuple[Run, tuple[Change, ...]]:
+    """Return the child run that `run` starts at journal key `key`, and what starts it.
+
+    `void` are its earlier ends that no longer count, because `run` was retried: a child that failed is retried
+    too; one that was cancelled has ended for good, and another takes its place.
+    """
+    cancelled = [decode_error(entry.payload).type == RunCancelled.__name__ for entry in void]
+    child = child_of(run, key, workflow, request, at, sum(cancelled))
+    if not void or cancelled[-1]:
+        return child, (CreateRun(child),)
+    retry = Delivery(child.id, DeliveryKind.RETRY, "", b"null", at)
+    return child, (CreateRun(child), Deliver(retry))
 
 
-def end_of_run(run: Run, output: bytes | None, error: ErrorRecord | None, at: float) -> tuple[Change, ...]:
-    """Return what goes with the end of `run`: its reviews close, and its parent, if any, is told."""
-    closed = CloseReviews(run.id)
+def end_of_run(
+    run: Run, output: bytes | None, error: ErrorRecord | None, at: float, *, asked_people: bool = True
+) -> tuple[Change, ...]:
+    """Return what goes with the end of `run`: its reviews close, if it has any, and its parent, if any, is told."""
+    closed = (CloseReviews(run.id),) if asked_people else ()
     if run.parent is None:
-        return (closed,)
+        return closed
     payload = encode_error(error) if error is not None else output or b"null"
     told = Delivery(
         run.parent.run,
@@ -91,7 +110,7 @@ def end_of_run(run: Run, output: bytes | None, error: ErrorRecord | None, at: fl
         error is not None,
         since=run.created_at,
     )
-    return closed, Deliver(told)
+    return *closed, Deliver(told)
 
 
 def last_move(run: Run) -> RunMoved:

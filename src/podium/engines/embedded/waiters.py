@@ -48,6 +48,11 @@ class Waiters:
                 waiter.set_result(move)
         self._keep(move.run, kept)
 
+    def check(self) -> None:
+        """Raise what all who wait were told by `fail`, if they were."""
+        if self._failure is not None:
+            raise self._failure
+
     def fail(self, error: Exception) -> None:
         """Raise `error` to all who wait, or will."""
         self._failure = error

@@ -87,4 +87,4 @@ class Reader:
             for tenant, content in execute(self._archived, (run,)).fetchall():
                 rows = [*archived_rows(run, tenant, content), *rows]
         events = [delivery_of(event) for event in execute(self._events, (run,))]
-        return LoadedRun(found[0], entries_of(conn, run, rows), events)
+        return LoadedRun(found[0], entries_of(conn, run, rows), events, found[0].started_at is None)
