@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -79,6 +80,31 @@ async def test_runs_that_change_meanwhile_are_left_alone_and_counted_with_their_
         assert (result.done, result.left_alone) == (6, 6)
         assert len(result.reasons) == 5
         assert all("cancelled already" in why or "any more" in why for why in result.reasons.values())
+
+
+async def test_runs_are_paused_resumed_and_retried_by_filter(database):
+    working = False
+
+    @workflow
+    async def fails(i: int) -> int:
+        if not working:
+            raise ValueError("not yet")
+        return i
+
+    async with app_on(database, park, fails) as app:
+        await parked(app, 3)
+        for name, state, after in (("pause", "paused", "waiting"), ("resume", "waiting", "paused")):
+            result = await for_all(app.runs, BULK_VERBS[name], "workflow:park")
+            assert result == BulkResult(name, done=3)
+            await until(partial(_counted, app, f"state:{state}", 3))
+            assert await app.runs.count(f"state:{after}") == 0
+        for i in range(3):
+            await app.start(fails, i, run_id=f"f{i}", attributes={"odd": i % 2 == 1})
+        await until(lambda: _counted(app, "state:failed", 3))
+        working = True
+        assert (await for_all(app.runs, BULK_VERBS["retry"], "attr.odd=false")).done == 2
+        await until(lambda: _counted(app, "state:completed", 2))
+        assert [run.id for run in await app.list("state:failed")] == ["f1"]
 
 
 async def test_it_works_beside_the_process_that_owns_the_database(database):

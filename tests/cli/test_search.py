@@ -122,6 +122,22 @@ def test_every_run_that_is_found_is_cancelled(tmp_path: Path):
     assert {run: state for run, state in shell.states().items() if run in states} == states
 
 
+def test_runs_are_paused_resumed_and_retried_one_by_one_or_by_filter(tmp_path: Path):
+    shell = parked(tmp_path)
+    asked = shell.podium("runs", "pause", "c-1")
+    said = "Run c-1 will be paused as soon as a process works on this database.\n"
+    assert (asked.code, asked.out) == (0, said)
+    many = shell.podium("runs", "pause", "--filter", "workflow:labelled", "--yes", "--json")
+    assert many.json == {"verb": "pause", "done": 2, "left_alone": 0, "reasons": {}}
+    for verb, why in (("resume", "resumed"), ("retry", "retried")):
+        none = shell.podium("runs", verb, "--filter", "state:completed", "--yes")
+        assert (none.code, none.out) == (0, f"No run matches that takes {verb}.\n")
+        one = shell.podium("runs", verb, "i-2")
+        assert (one.code, one.error) == (2, f"run 'i-2' cannot be {why}: it is completed.")
+    unknown = shell.podium("runs", "pause", "nobody")
+    assert (unknown.code, unknown.error) == (5, "there is no run 'nobody'. See `podium runs list`.")
+
+
 @pytest.mark.parametrize(
     ("answer", "code", "said"), [("n", 130, b"nothing was done"), ("y", 0, b"Asked 2 runs")]
 )

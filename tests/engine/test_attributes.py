@@ -171,3 +171,22 @@ async def test_outside_a_run_attributes_are_refused(database):
     async with app_on(database, wrong) as app:
         with pytest.raises(RunFailed, match="outside a run"):
             await app.run(wrong)
+
+
+async def test_a_fork_is_found_by_what_the_run_it_shares_its_beginning_with_is_found_by(database):
+    @step
+    async def answer() -> str:
+        return "answer"
+
+    @workflow
+    async def labelled(customer: int) -> str:
+        await set_attributes(customer=customer, stage="triage")
+        return await answer()
+
+    async with app_on(database, labelled) as app:
+        handle = await app.start(labelled, 42, run_id="r")
+        await handle.result()
+        fork = await handle.fork("0:answer#1", run_id="f")
+        assert await fork.result() == "answer"
+        assert await ids(app, "attr.customer=42 attr.stage=triage") == ["f", "r"]
+        assert (await app.timeline("f")).attributes == {"customer": 42, "stage": "triage"}

@@ -1,4 +1,4 @@
-"""The same done to every run that a filter finds: cancelled, and whatever else is done to one run at a time."""
+"""The same done to every run that a filter finds: cancelled, paused, resumed, retried."""
 
 from __future__ import annotations
 
@@ -45,7 +45,16 @@ class BulkResult:
 CANCEL = BulkVerb("cancel", sources_of(RunState.CANCELLED), Runs.cancel)
 """Asks runs to be cancelled."""
 
-BULK_VERBS = {verb.name: verb for verb in (CANCEL,)}
+PAUSE = BulkVerb("pause", sources_of(RunState.PAUSED), Runs.pause)
+"""Asks runs to stop where they are until they are resumed."""
+
+RESUME = BulkVerb("resume", frozenset({RunState.PAUSED}), Runs.resume)
+"""Asks paused runs to go on."""
+
+RETRY = BulkVerb("retry", frozenset({RunState.FAILED, RunState.BLOCKED}), Runs.retry)
+"""Asks failed runs to go on from what failed, and blocked ones to be tried with the code as it is."""
+
+BULK_VERBS = {verb.name: verb for verb in (CANCEL, PAUSE, RESUME, RETRY)}
 """What can be done to many runs at once, by name."""
 
 

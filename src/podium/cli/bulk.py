@@ -1,4 +1,4 @@
-"""The same done to every run that a filter finds: counted, confirmed, done, and told."""
+"""Controls of runs: done to one, or to all that a filter finds, which are counted, confirmed, done, and told of."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from podium.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from podium.app.bulk import BulkResult
+    from podium.domain.runs import Run
 
 FILTER_HELP = (
     "Which runs, e.g. 'state:failed,blocked workflow:support created>-2d attr.customer=42'. Fields: state, workflow, "
@@ -30,21 +31,45 @@ OneRun = Annotated[str | None, typer.Argument(metavar="[RUN]", help="The run's i
 ManyRuns = Annotated[str | None, typer.Option("--filter", help=f"All runs that match. {FILTER_HELP}")]
 Unasked = Annotated[bool, typer.Option("--yes", "-y", help="With --filter: do not ask first.")]
 
+_PARTICIPLES = {"cancel": "cancelled", "pause": "paused", "resume": "resumed", "retry": "retried"}
 _STOPPED = "interrupted. What was asked of runs so far stands; the same command goes on with the others."
 
 
-def one_run(run_id: str | None, filter: str | None) -> str | None:
-    """Return the run's id, or None when a filter was given instead; raises `InvalidInput` for both or neither."""
-    if (run_id is None) is (filter is None):
+def control(
+    verb_name: str, run_id: str | None, filter: str | None, database: Path, *, unasked: bool, as_json: bool
+) -> None:
+    """Do what `verb_name` stands for to one run, or to all that match; raises `InvalidInput` for both or neither."""
+    if run_id is not None and filter is None:
+        _do_to_one(verb_name, run_id, database, as_json=as_json)
+    elif filter is not None and run_id is None:
+        _do_to_all(verb_name, filter, database, unasked=unasked, as_json=as_json)
+    else:
         raise InvalidInput("name one run, or many with --filter; not both.")
-    return run_id
 
 
-def do_to_all(verb_name: str, filter: str, database: Path, *, unasked: bool, as_json: bool) -> None:
-    """Do what `verb_name` stands for to every run that matches, after a question unless it is `unasked`.
+def _do_to_one(verb_name: str, run_id: str, database: Path, *, as_json: bool) -> None:
+    from podium.app.bulk import BULK_VERBS
+    from podium.app.database import open_database
 
-    Raises `InvalidInput` when nobody is there to be asked, and `Interrupted` when the answer is no.
-    """
+    async def ask() -> tuple[Run, bool]:
+        async with open_database(database) as opened:
+            run = await opened.runs.get(run_id)
+            await BULK_VERBS[verb_name].act(opened.runs, run.id)
+            return run, opened.is_owned()
+
+    run, is_owned = wait_for(ask)
+    done = _PARTICIPLES[verb_name]
+    if as_json:
+        print_json({"run": run.id, "state": run.state, verb_name: "requested"})
+    elif is_owned:
+        console().print(Text(f"Run {plain(run.id)} is being {done}."))
+    else:
+        console().print(
+            Text(f"Run {plain(run.id)} will be {done} as soon as a process works on this database.")
+        )
+
+
+def _do_to_all(verb_name: str, filter: str, database: Path, *, unasked: bool, as_json: bool) -> None:
     from podium.app.bulk import BULK_VERBS, bulk_filter, for_all
     from podium.app.database import open_database
 

@@ -1,4 +1,4 @@
-"""`podium runs`: list, count, show, cancel."""
+"""`podium runs`: list, count, show; cancel, pause, resume, retry one or many."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from podium.cli.bulk import FILTER_HELP, ManyRuns, OneRun, Unasked, do_to_all, one_run
+from podium.cli.bulk import FILTER_HELP, ManyRuns, OneRun, Unasked, control
 from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, help_without_command
 from podium.cli.output import console, jsonable, plain, print_json, shown_seconds, shown_time
 from podium.cli.timeline import print_timeline
@@ -25,7 +25,7 @@ from podium.domain.runs import Run
 from podium.domain.states import RunState
 
 app = typer.Typer(
-    help="Look at runs, and cancel them.",
+    help="Look at runs; cancel, pause, resume and retry them.",
     epilog="Example: podium runs list --state failed",
     callback=help_without_command,
     invoke_without_command=True,
@@ -148,26 +148,49 @@ def cancel(
     as_json: AsJson = False,
 ) -> None:
     """Cancel a run, or many. A running process does it at once, otherwise the next one that is started."""
-    from podium.app.database import open_database
+    control("cancel", run_id, filter, database, unasked=unasked, as_json=as_json)
 
-    one = one_run(run_id, filter)
-    if one is None:
-        do_to_all("cancel", filter or "", database, unasked=unasked, as_json=as_json)
-        return
 
-    async def ask() -> tuple[Run, bool]:
-        async with open_database(database) as opened:
-            return await opened.runs.cancel(one), opened.is_owned()
+@app.command(
+    epilog="Examples: podium runs pause ticket-007 · podium runs pause --filter 'workflow:support not attr.vip=true'"
+)
+def pause(
+    run_id: OneRun = None,
+    database: Database = DEFAULT_DATABASE,
+    filter: ManyRuns = None,
+    unasked: Unasked = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have a run, or many, stop once the steps under way have ended, until they are resumed."""
+    control("pause", run_id, filter, database, unasked=unasked, as_json=as_json)
 
-    run, is_owned = wait_for(ask)
-    if as_json:
-        print_json({"run": run.id, "state": run.state, "cancel": "requested"})
-    elif is_owned:
-        console().print(Text(f"Run {plain(run.id)} is being cancelled."))
-    else:
-        console().print(
-            Text(f"Run {plain(run.id)} will be cancelled as soon as a process works on this database.")
-        )
+
+@app.command(
+    epilog="Examples: podium runs resume ticket-007 · podium runs resume --filter workflow:support --yes"
+)
+def resume(
+    run_id: OneRun = None,
+    database: Database = DEFAULT_DATABASE,
+    filter: ManyRuns = None,
+    unasked: Unasked = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have a paused run, or many, go on."""
+    control("resume", run_id, filter, database, unasked=unasked, as_json=as_json)
+
+
+@app.command(
+    epilog="Examples: podium runs retry ticket-007 · podium runs retry --filter 'state:failed error:timeout finished>-1d'"
+)
+def retry(
+    run_id: OneRun = None,
+    database: Database = DEFAULT_DATABASE,
+    filter: ManyRuns = None,
+    unasked: Unasked = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have a failed run, or many, go on from what failed; have blocked ones tried with the code as it is."""
+    control("retry", run_id, filter, database, unasked=unasked, as_json=as_json)
 
 
 async def _list(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import ColumnElement, Double, delete, func, insert, literal, select
 
 from podium.domain.attributes import (
     MAX_ATTRIBUTES,
@@ -22,6 +22,8 @@ from podium.storage.texts import storable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from podium.domain.runs import Run
 
 _CHUNK = 500
 
@@ -64,6 +66,22 @@ def set_attributes(
     count = conn.scalar(select(func.count()).select_from(attributes).where(of_run)) or 0
     if count > MAX_ATTRIBUTES:
         raise too_many(count)
+
+
+def copy_attributes(conn: Connection, origin: RunId, to: Run) -> None:
+    """Give the stored run `to` the attributes that `origin` has."""
+    number = conn.scalar(select(runs.c.number).where(runs.c.id == to.id))
+    theirs = attributes.join(runs, attributes.c.run_number == runs.c.number)
+    kept = (attributes.c.name, attributes.c.tenant, attributes.c.text, attributes.c.number)
+    mine: list[ColumnElement[Any]] = [
+        literal(number),
+        *kept,
+        literal(to.created_at, Double()),
+        literal(to.id),
+    ]
+    columns = ["run_number", "name", "tenant", "text", "number", "created_at", "run_id"]
+    found = select(*mine).select_from(theirs).where(runs.c.id == origin)
+    conn.execute(insert(attributes).from_select(columns, found))
 
 
 def attributes_of(
