@@ -97,7 +97,7 @@ async def _figure(bench: Bench, database: Database, text: str, after: Run | None
         assert len(found) <= 50
         if number:
             samples.append(taken)
-    return median(name, "ms", samples, MILLISECONDS if bench.is_full else None)
+    return median(name, "ms", samples, MILLISECONDS)
 
 
 def fill(path: Path, runs: int) -> None:
