@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks import conversation, durable_steps, import_time, one_run, parked_runs, replay
+from benchmarks import conversation, durable_steps, import_time, list_runs, one_run, parked_runs, replay
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
 
@@ -30,5 +30,6 @@ BENCHMARKS: Final = (
         "Runs parked on an event: their owner's memory, its restart, waking one",
         parked_runs.measure,
     ),
+    Benchmark("list-runs", "A page out of a million runs", list_runs.measure),
     Benchmark("import", "Importing podium", import_time.measure),
 )

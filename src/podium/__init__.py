@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from podium.domain.runs import Run
     from podium.domain.settlements import Settlement, SettlementKind
     from podium.domain.states import ReviewState, RunState
+    from podium.flow.attributes import set_attributes
     from podium.flow.children import Child, spawn
     from podium.flow.events import wait_for_event
     from podium.flow.patches import patched
@@ -86,6 +87,7 @@ _MODULES = {
     "flow.patches": "patched",
     "flow.publishing": "publish",
     "flow.step_executor": "current_step heartbeat",
+    "flow.attributes": "set_attributes",
     "flow.steps": "step",
     "flow.transactions": "transaction",
     "flow.verbs": "continue_as_new gather now random sleep uuid",
@@ -166,6 +168,7 @@ __all__ = [
     "prompt",
     "publish",
     "random",
+    "set_attributes",
     "sleep",
     "spawn",
     "step",

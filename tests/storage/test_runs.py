@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from podium.domain.answers import Usage
+from podium.domain.filter_language import parse_filter
+from podium.domain.filters import EVERYTHING, StateIs, narrowed
 from podium.domain.ids import RunId
 from podium.domain.runs import Run, Spending
 from podium.domain.states import RunState
@@ -25,7 +27,11 @@ async def stored(storage: SqliteStorage, *made: Run) -> list[Run]:
 
 
 async def listed(storage: SqliteStorage, **filters: Any) -> list[str]:
-    found = await storage.read(partial(runs.list_runs, **({"tenant": "default"} | filters)))
+    found = await storage.read(
+        partial(
+            runs.list_runs, tenant=filters.pop("tenant", "default"), filter=narrowed(EVERYTHING, **filters)
+        )
+    )
     return [run.id for run in found]
 
 
@@ -64,7 +70,9 @@ async def test_pages_follow_each_other_without_gap_or_repetition(storage, states
     await stored(storage, *(a_run(f"run-{number:02}", created_at=float(number // 4)) for number in range(30)))
     pages, last = [], None
     while page := await storage.read(
-        partial(runs.list_runs, tenant="default", states=states, limit=7, after=last)
+        partial(
+            runs.list_runs, tenant="default", filter=narrowed(EVERYTHING, states=states), limit=7, after=last
+        )
     ):
         pages.append([run.id for run in page])
         last = page[-1]
@@ -98,9 +106,9 @@ async def test_spending_is_summed(storage):
     totals = partial(runs.totals, tenant="default")
     everything = await storage.read(totals)
     assert everything == runs.Totals(3, Spending(Usage(102, 14), 5_000_000_006, 2.0))
-    assert (await storage.read(partial(totals, states={S.COMPLETED}))).runs == 2
-    assert (await storage.read(partial(totals, workflow="billing"))).spending == two
-    assert await storage.read(partial(totals, states={S.BLOCKED})) == runs.Totals(0, Spending())
+    assert (await storage.read(partial(totals, filter=StateIs((S.COMPLETED,))))).runs == 2
+    assert (await storage.read(partial(totals, filter=parse_filter("workflow:billing")))).spending == two
+    assert await storage.read(partial(totals, filter=StateIs((S.BLOCKED,)))) == runs.Totals(0, Spending())
 
 
 async def test_unfinished_runs_are_found_oldest_first_page_by_page(storage):

@@ -18,6 +18,8 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from podium.domain.filter_language import parse_filter
+from podium.domain.filters import StateIs
 from podium.domain.ids import ReviewId, RunId
 from podium.domain.runs import Placement
 from podium.domain.states import DECIDABLE_REVIEW_STATES, RunState
@@ -108,18 +110,18 @@ async def plan_of(storage: SqliteStorage, query: Callable[[Connection], object])
 @pytest.mark.parametrize(
     ("query", "index"),
     [
-        (LIST_RUNS, "runs USING INDEX ix_runs_created (tenant=?)"),
+        (LIST_RUNS, "runs USING COVERING INDEX ix_runs_created (tenant=?)"),
         (
             partial(LIST_RUNS, after=PAGE),
-            "runs USING INDEX ix_runs_created (tenant=? AND (created_at,id)<(?,?))",
+            "runs USING COVERING INDEX ix_runs_created (tenant=? AND (created_at,id)<(?,?))",
         ),
         (
-            partial(LIST_RUNS, states={RunState.WAITING}),
-            "runs USING INDEX ix_runs_state (tenant=? AND state=?)",
+            partial(LIST_RUNS, filter=StateIs((RunState.WAITING,))),
+            "runs USING COVERING INDEX ix_runs_state (tenant=? AND state=?)",
         ),
         (
-            partial(LIST_RUNS, states={RunState.WAITING}, after=PAGE),
-            "runs USING INDEX ix_runs_state (tenant=? AND state=? AND (created_at,id)<(?,?))",
+            partial(LIST_RUNS, filter=StateIs((RunState.WAITING,)), after=PAGE),
+            "runs USING COVERING INDEX ix_runs_state (tenant=? AND state=? AND (created_at,id)<(?,?))",
         ),
         (partial(runs.count_by_state, tenant="t"), "runs USING COVERING INDEX ix_runs_state (tenant=?)"),
         (partial(runs.get_run, run=RunId("r")), "runs USING INDEX sqlite_autoindex_runs_1 (id=?)"),
@@ -154,6 +156,74 @@ async def test_lists_are_read_in_the_order_of_an_index(storage, query, index: st
     assert any(step.endswith(index) for step in plan), plan
     assert not any("TEMP B-TREE" in step and "LAST" not in step for step in plan), plan
     assert not any(step.startswith("SCAN") and "INDEX" not in step for step in plan), plan
+
+
+BY_STATE = "runs USING COVERING INDEX ix_runs_state (tenant=? AND state=?{})"
+BY_WORKFLOW = "runs USING COVERING INDEX ix_runs_workflow (tenant=? AND workflow=? AND state=?{})"
+BY_TIME = "runs USING COVERING INDEX ix_runs_created (tenant=?{})"
+BY_TEXT = "attributes USING COVERING INDEX ix_attributes_text (tenant=? AND name=? AND text=?{})"
+BY_NAME = "attributes USING COVERING INDEX ix_attributes_name (tenant=? AND name=?{})"
+ORIGIN = "runs USING COVERING INDEX ix_runs_{0} (tenant=? AND {0}=?{{}})"
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("", [BY_TIME]),
+        ("state:failed", [BY_STATE]),
+        ("state:failed,blocked", [BY_STATE] * 2),
+        ("state!=completed", [BY_STATE] * 7),
+        ("workflow:support", [BY_WORKFLOW] * 8),
+        ("workflow:support state:failed", [BY_WORKFLOW]),
+        ("workflow:support,billing state:failed,blocked", [BY_WORKFLOW] * 4),
+        ("attr.customer=42", [BY_TEXT]),
+        ("attr.customer=042", [BY_TEXT] * 2),
+        ("attr.customer=42 state:failed", [BY_TEXT]),
+        ("attr.amount>100", [BY_NAME]),
+        ("attr.amount:*", [BY_NAME]),
+        ("parent:desk-1", [ORIGIN.format("parent_run")]),
+        ("trigger:nightly", [ORIGIN.format("trigger")]),
+        ("queue:slow cost>1", [ORIGIN.format("queue").replace("COVERING ", "")]),
+        ("state:failed or attr.vip=true", [BY_STATE, BY_TEXT]),
+        ("(state:failed or state:blocked) workflow:support", [BY_WORKFLOW] * 8),
+        ("(state:failed (workflow:support cost>1))", [BY_WORKFLOW.replace("COVERING ", "")]),
+    ],
+)
+async def test_runs_are_filtered_along_an_index_in_its_order(storage, text: str, places: list[str]):
+    whole, page = PAGE, partial(LIST_RUNS, filter=parse_filter(text))
+    for query, cut in ((page, ""), (partial(page, after=whole), " AND ({},{})<(?,?)")):
+        plan = await plan_of(storage, query)
+        for place in set(places):
+            id = "run_id" if place.startswith("attributes") else "id"
+            step = f"SEARCH {place.format(cut.format('created_at', id))}"
+            # The plans of what is looked along before a way is chosen come first.
+            assert plan.count(step) >= places.count(place), (step, plan)
+        assert not any("TEMP B-TREE" in step or step.startswith("SCAN runs") for step in plan), plan
+
+
+@pytest.mark.parametrize(
+    ("text", "range"),
+    [
+        ("created>2026-01-01", "created_at>?"),
+        ("created<2026-01-01", "created_at<?"),
+        ("created=2026-01-01", "created_at>? AND created_at<?"),
+    ],
+)
+async def test_times_of_creation_cut_the_stretch_of_the_index(storage, text: str, range: str):
+    for more, place in (("", BY_TIME), (" state:failed", BY_STATE), (" attr.x=1", BY_TEXT)):
+        plan = await plan_of(storage, partial(LIST_RUNS, filter=parse_filter(text + more)))
+        assert plan == [f"SEARCH {place.format(f' AND {range}')}"]
+
+
+async def test_a_page_begins_where_the_last_one_ended_and_not_where_the_times_do(storage):
+    filter = parse_filter("created>1970-01-01 created<2026-01-01 state:failed")
+    plan = await plan_of(storage, partial(LIST_RUNS, filter=filter, after=PAGE))
+    assert plan == [f"SEARCH {BY_STATE.format(' AND created_at>? AND (created_at,id)<(?,?)')}"]
+
+
+async def test_few_runs_whose_ids_begin_alike_are_found_by_them(storage):
+    plan = await plan_of(storage, partial(LIST_RUNS, filter=parse_filter("id:ticket-4")))
+    assert "SEARCH runs USING INDEX sqlite_autoindex_runs_1 (id>? AND id<?)" in plan
 
 
 async def test_several_states_at_once_still_use_the_index(storage):

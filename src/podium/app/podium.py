@@ -11,14 +11,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
+from podium.app.attributes import AttributeExecutor
 from podium.app.forks import fork_run
 from podium.app.handles import RunHandle
 from podium.app.retention import Keeper
 from podium.app.reviews import Reviews
 from podium.app.runs import Runs
 from podium.app.streams import chunks_of
+from podium.domain.attributes import AttributeValue, checked_attributes
 from podium.domain.chunks import Chunk
 from podium.domain.errors import InvalidInput, StateConflict
+from podium.domain.filters import EVERYTHING, Filter
 from podium.domain.happenings import ChunkPublished, Happening
 from podium.domain.ids import RunId, checked_run_id, new_run_id
 from podium.domain.operations import OperationKind
@@ -94,6 +97,7 @@ class Podium:
                 OperationKind.STEP: steps,
                 OperationKind.MODEL: Gateway(providers, self._settings.gateway),
                 OperationKind.PUBLISH: PublishExecutor(),
+                OperationKind.ATTRIBUTES: AttributeExecutor(storage),
             }
             self._engine = EmbeddedEngine(
                 storage, self._workflows, executors, self._settings.engine, self._tell
@@ -118,15 +122,20 @@ class Podium:
         workflow: Workflow[P, R],
         *args: Any,
         run_id: str | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
         **kwargs: Any,
     ) -> RunHandle[R]:
         """Start a run, durably, and return its handle; the remaining arguments are the workflow's.
 
-        With a `run_id` that exists already, nothing is started: the handle is that run's. Raises
-        `InvalidInput` for arguments or an id that cannot be used, `StateConflict` when the id belongs to a
-        run of another workflow.
+        With a `run_id` that exists already, nothing is started: the handle is that run's. The run has the
+        `attributes`, apart from those it set itself, when this returns. Raises `InvalidInput` for arguments,
+        attributes or an id that cannot be used, `StateConflict` when the id belongs to a run of another workflow.
         """
+        checked = checked_attributes(attributes or {})
         run, _ = await self.submit(workflow, workflow.encode_input(args, kwargs), run_id)
+        if checked:
+            # The run may be at work by now, or have been started before: what it says of itself stands.
+            await self.runs.set_attributes(run.id, checked, replace=False)
         return self._handle(run.id, workflow)
 
     async def submit(
@@ -171,10 +180,20 @@ class Podium:
         return self._handle(run.id, workflow)
 
     async def list(
-        self, *, states: Collection[RunState] | None = None, workflow: str | None = None, limit: int = 50
+        self,
+        filter: str | Filter = EVERYTHING,
+        *,
+        states: Collection[RunState] | None = None,
+        workflow: str | None = None,
+        limit: int = 50,
+        after: Run | None = None,
     ) -> Sequence[Run]:
-        """Return up to `limit` runs, newest first."""
-        return await self.runs.list(states=states, workflow=workflow, limit=limit)
+        """Return up to `limit` runs that match `filter`, newest first; the next page follows run `after`.
+
+        `filter` is text such as `state:failed workflow:support attr.customer=42`; raises `InvalidInput` when it
+        cannot be read.
+        """
+        return await self.runs.list(filter, states=states, workflow=workflow, limit=limit, after=after)
 
     async def send_event(
         self, run_id: str, name: str, payload: Any = None, *, dedupe: str | None = None

@@ -1,14 +1,18 @@
-"""Use-cases on stored runs: find, list, count, cancel, show. They work beside a process that owns the database."""
+"""Use-cases on stored runs: find, list, count, label, cancel, show. They work beside a process that owns the database."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from podium.app.timeline import Timeline, timeline_of
+from podium.domain.attributes import Attributes, AttributeValue, checked_attributes
 from podium.domain.errors import InvalidInput, StateConflict, UnknownRun
+from podium.domain.filter_language import filter_of
+from podium.domain.filters import EVERYTHING, Filter, narrowed
 from podium.domain.ids import RunId, checked_event_name
 from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.journal import EntryType
@@ -17,7 +21,7 @@ from podium.domain.settlements import Settlement, encode_settlement
 from podium.domain.states import TERMINAL_RUN_STATES, RunState
 from podium.domain.values import TypedCodec
 from podium.ports.storage import Storage
-from podium.storage import entries, inbox, runs
+from podium.storage import attributes, entries, inbox, runs
 
 _PAUSABLE = frozenset({RunState.PENDING, RunState.RUNNING, RunState.WAITING})
 # A run that is about to pause is running still.
@@ -46,17 +50,44 @@ class Runs:
 
     async def list(
         self,
+        filter: str | Filter = EVERYTHING,
         *,
         states: Collection[RunState] | None = None,
         workflow: str | None = None,
         limit: int = 50,
         after: Run | None = None,
     ) -> Sequence[Run]:
-        """Return up to `limit` runs, newest first; the next page follows run `after`."""
-        query = partial(
-            runs.list_runs, tenant=self._tenant, states=states, workflow=workflow, limit=limit, after=after
-        )
+        """Return up to `limit` runs that match `filter`, newest first; the next page follows run `after`.
+
+        `filter` is text such as `state:failed attr.customer=42`, or what was read from it. `states` and
+        `workflow` narrow it. Raises `InvalidInput` when the text is no filter.
+        """
+        wanted = narrowed(filter_of(filter), states=states, workflow=workflow)
+        query = partial(runs.list_runs, tenant=self._tenant, filter=wanted, limit=limit, after=after)
         return await self._storage.read(query)
+
+    async def count(self, filter: str | Filter = EVERYTHING) -> int:
+        """Return how many runs match `filter`; see `list`."""
+        query = partial(runs.count_runs, tenant=self._tenant, filter=filter_of(filter))
+        return await self._storage.read(query)
+
+    async def attributes(self, run_ids: Collection[RunId]) -> Mapping[RunId, Attributes]:
+        """Return the attributes of these runs; runs that have none are left out."""
+        return await self._storage.read(
+            partial(attributes.attributes_of, run_ids=run_ids, tenant=self._tenant)
+        )
+
+    async def set_attributes(
+        self, run_id: str, given: Mapping[str, AttributeValue | None], *, replace: bool = True
+    ) -> None:
+        """Set attributes of a run, remove those that are None, and leave set ones alone unless they may be replaced.
+
+        Raises `UnknownRun`, and `InvalidInput` for names, values or a number of them that cannot be stored.
+        """
+        checked = checked_attributes(given)
+        run = await self.get(run_id)
+        change = partial(attributes.set_attributes, run=run.id, given=checked, replace=replace)
+        await self._storage.write(change)
 
     async def counts(self) -> Mapping[RunState, int]:
         """Return how many runs are in each state."""
@@ -70,7 +101,8 @@ class Runs:
         """Return what happened in a run, or in an earlier `generation` of it; raises `UnknownRun`."""
         run = await self.get(run_id)
         query = partial(entries.entries, run=run.id, generation=generation)
-        return timeline_of(run, await self._storage.read(query))
+        told = timeline_of(run, await self._storage.read(query))
+        return replace(told, attributes=(await self.attributes([run.id])).get(run.id, {}))
 
     async def root(self, run_id: str) -> Run:
         """Return the run that `run_id` is part of: itself, or the one that its line of parents begins with."""

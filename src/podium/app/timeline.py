@@ -10,6 +10,7 @@ import orjson
 
 from podium.domain.answers import CallAttempt
 from podium.domain.attempts import decode_note
+from podium.domain.attributes import Attributes
 from podium.domain.errors import ErrorRecord
 from podium.domain.journal import Entry, EntryType
 from podium.domain.operations import OperationKind
@@ -54,10 +55,11 @@ class TimelineOperation:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A run and its operations in the order in which they ended, open ones last."""
+    """A run, its operations in the order in which they ended, open ones last, and its attributes as they are now."""
 
     run: Run
     operations: Sequence[TimelineOperation]
+    attributes: Attributes = field(default_factory=dict)
 
 
 _OF_THE_RUN = frozenset({EntryType.SIGNAL, EntryType.PATCH, EntryType.RETRY, EntryType.CONTINUED})

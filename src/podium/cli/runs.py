@@ -1,7 +1,9 @@
-"""`podium runs`: list, show, cancel."""
+"""`podium runs`: list, count, show; cancel, pause, resume, retry one or many."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,16 +11,21 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from podium.cli.bulk import FILTER_HELP, ManyRuns, OneRun, Unasked, control
 from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, help_without_command
-from podium.cli.output import console, plain, print_json, shown_seconds, shown_time
+from podium.cli.output import console, jsonable, plain, print_json, shown_seconds, shown_time
 from podium.cli.timeline import print_timeline
 from podium.cli.waiting import wait_for
+from podium.domain.attributes import Attributes
+from podium.domain.filter_language import parse_filter
+from podium.domain.filters import Filter, narrowed
+from podium.domain.ids import RunId
 from podium.domain.money import Money
 from podium.domain.runs import Run
 from podium.domain.states import RunState
 
 app = typer.Typer(
-    help="Look at runs, and cancel them.",
+    help="Look at runs; cancel, pause, resume and retry them.",
     epilog="Example: podium runs list --state failed",
     callback=help_without_command,
     invoke_without_command=True,
@@ -40,21 +47,27 @@ STATE_STYLES = {
 
 @app.command(
     name="list",
-    epilog="Examples: podium runs list · podium runs list --state failed --state blocked · podium runs list --json",
+    epilog="Examples: podium runs list · podium runs list 'state:failed,blocked workflow:support started>2026-01-01' · "
+    "podium runs list attr.customer=42 --json · podium runs list --limit 100 --after ticket-007",
 )
 def list_runs(
+    filter: Annotated[str, typer.Argument(metavar="[FILTER]", help=FILTER_HELP)] = "",
     database: Database = DEFAULT_DATABASE,
     state: Annotated[
         list[RunState] | None, typer.Option(help="Only runs in this state; may be repeated.")
     ] = None,
     workflow: Annotated[str | None, typer.Option(help="Only runs of this workflow.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at the most.")] = 50,
+    after: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Begin after this run: the last one of the page before.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List runs, newest first."""
-    found = wait_for(lambda: _list(database, state, workflow, limit))
+    """List runs that match, newest first."""
+    wanted = narrowed(parse_filter(filter), states=state or None, workflow=workflow)
+    found, attributes = wait_for(lambda: _list(database, wanted, limit, after))
     if as_json:
-        print_json(found)
+        print_json([{**jsonable(run), "attributes": attributes.get(run.id, {})} for run in found])
         return
     if not found:
         console().print("No runs.")
@@ -75,7 +88,30 @@ def list_runs(
         )
     console().print(table)
     if len(found) == limit:
-        console().print(Text(f"There may be more: --limit {limit * 4} shows up to {limit * 4}.", style="dim"))
+        last = plain(shlex.quote(found[-1].id))
+        console().print(Text(f"There may be more: --after {last} goes on from here.", style="dim"))
+
+
+@app.command(epilog="Examples: podium runs count · podium runs count 'state:failed finished>-1d'")
+def count(
+    filter: Annotated[str, typer.Argument(metavar="[FILTER]", help=FILTER_HELP)] = "",
+    database: Database = DEFAULT_DATABASE,
+    as_json: AsJson = False,
+) -> None:
+    """Count runs that match."""
+    from podium.app.database import open_database
+
+    wanted = parse_filter(filter)
+
+    async def read() -> int:
+        async with open_database(database) as opened:
+            return await opened.runs.count(wanted)
+
+    counted = wait_for(read)
+    if as_json:
+        print_json({"filter": filter, "runs": counted})
+    else:
+        console().print(str(counted))
 
 
 @app.command(epilog="Examples: podium runs show ticket-007 · podium runs show ticket-007 --full")
@@ -101,32 +137,68 @@ def show(
     wait_for(read)
 
 
-@app.command(epilog="Example: podium runs cancel ticket-007")
+@app.command(
+    epilog="Examples: podium runs cancel ticket-007 · podium runs cancel --filter 'workflow:support state:waiting'"
+)
 def cancel(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
+    run_id: OneRun = None,
     database: Database = DEFAULT_DATABASE,
+    filter: ManyRuns = None,
+    unasked: Unasked = False,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel a run. A running process does it at once, otherwise the next one that is started."""
-    from podium.app.database import open_database
-
-    async def ask() -> tuple[Run, bool]:
-        async with open_database(database) as opened:
-            return await opened.runs.cancel(run_id), opened.is_owned()
-
-    run, is_owned = wait_for(ask)
-    if as_json:
-        print_json({"run": run.id, "state": run.state, "cancel": "requested"})
-    elif is_owned:
-        console().print(Text(f"Run {plain(run.id)} is being cancelled."))
-    else:
-        console().print(
-            Text(f"Run {plain(run.id)} will be cancelled as soon as a process works on this database.")
-        )
+    """Cancel a run, or many. A running process does it at once, otherwise the next one that is started."""
+    control("cancel", run_id, filter, database, unasked=unasked, as_json=as_json)
 
 
-async def _list(database: Path, states: list[RunState] | None, workflow: str | None, limit: int) -> list[Run]:
+@app.command(
+    epilog="Examples: podium runs pause ticket-007 · podium runs pause --filter 'workflow:support not attr.vip=true'"
+)
+def pause(
+    run_id: OneRun = None,
+    database: Database = DEFAULT_DATABASE,
+    filter: ManyRuns = None,
+    unasked: Unasked = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have a run, or many, stop once the steps under way have ended, until they are resumed."""
+    control("pause", run_id, filter, database, unasked=unasked, as_json=as_json)
+
+
+@app.command(
+    epilog="Examples: podium runs resume ticket-007 · podium runs resume --filter workflow:support --yes"
+)
+def resume(
+    run_id: OneRun = None,
+    database: Database = DEFAULT_DATABASE,
+    filter: ManyRuns = None,
+    unasked: Unasked = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have a paused run, or many, go on."""
+    control("resume", run_id, filter, database, unasked=unasked, as_json=as_json)
+
+
+@app.command(
+    epilog="Examples: podium runs retry ticket-007 · podium runs retry --filter 'state:failed error:timeout finished>-1d'"
+)
+def retry(
+    run_id: OneRun = None,
+    database: Database = DEFAULT_DATABASE,
+    filter: ManyRuns = None,
+    unasked: Unasked = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have a failed run, or many, go on from what failed; have blocked ones tried with the code as it is."""
+    control("retry", run_id, filter, database, unasked=unasked, as_json=as_json)
+
+
+async def _list(
+    database: Path, filter: Filter, limit: int, after: str | None
+) -> tuple[Sequence[Run], Mapping[RunId, Attributes]]:
     from podium.app.database import open_database
 
     async with open_database(database) as opened:
-        return list(await opened.runs.list(states=states or None, workflow=workflow, limit=limit))
+        last = None if after is None else await opened.runs.get(after)
+        found = await opened.runs.list(filter, limit=limit, after=last)
+        return found, await opened.runs.attributes([run.id for run in found])

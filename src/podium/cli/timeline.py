@@ -29,6 +29,9 @@ def print_timeline(out: Console, timeline: Timeline, *, full: bool) -> None:
             f"{usage.input_tokens}+{usage.output_tokens} tokens · {Money(run.spending.cost_nanos)}"
         )
     )
+    if timeline.attributes:
+        named = (f"{name}={_compact(value)}" for name, value in timeline.attributes.items())
+        out.print(Text(plain(" · ".join(named))))
     if run.error is not None:
         where = f" ({plain(run.error.where)})" if run.error.where else ""
         out.print(Text(f"{plain(run.error.type)}{where}: {plain(run.error.message)}", style="red"))

@@ -23,6 +23,7 @@ class OperationKind(StrEnum):
     CHILD = "child"
     EVENT = "event"
     PUBLISH = "publish"
+    ATTRIBUTES = "attributes"
 
 
 class Codec(Protocol):

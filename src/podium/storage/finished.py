@@ -184,7 +184,8 @@ def delete_runs(conn: Connection, numbers: Collection[int], *, before: float) ->
 def belongings() -> Mapping[Table, str]:
     """Return the tables whose rows belong to one run each, with the column that names it."""
     named = {table: {"run_number", "run_id"} & set(table.c.keys()) for table in metadata.sorted_tables}
-    return {table: min(columns) for table, columns in named.items() if columns}
+    # Where there are both, the number: it leads the table's key.
+    return {table: max(columns) for table, columns in named.items() if columns}
 
 
 def _finished(row: Sequence[Any]) -> Finished:

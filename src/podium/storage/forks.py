@@ -10,6 +10,7 @@ from sqlalchemy import insert, select
 from podium.domain.errors import InvalidInput
 from podium.domain.inbox import Delivery, DeliveryKind
 from podium.storage import blobs
+from podium.storage.attributes import copy_attributes
 from podium.storage.inbox import deliver
 from podium.storage.present import insert_unless_present
 from podium.storage.rows import run_row
@@ -51,4 +52,7 @@ def store_fork(conn: Connection, run: Run, entries: Sequence[Entry], blob_thresh
                 at=entry.at,
             )
         )
+    if run.forked_from is not None:
+        # What the code set before the fork is in its journal, and will not be set again.
+        copy_attributes(conn, run.forked_from.run, run)
     deliver(conn, Delivery(run.id, DeliveryKind.RESUME, "", b"null", run.created_at))

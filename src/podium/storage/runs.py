@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,14 @@ from sqlalchemy import Update, bindparam, func, null, select, tuple_, update
 
 from podium.domain.answers import Usage
 from podium.domain.errors import StateConflict
+from podium.domain.filters import EVERYTHING, Filter
 from podium.domain.runs import Spending
 from podium.domain.states import TERMINAL_RUN_STATES, RunState, sources_of
 from podium.storage import blobs
 from podium.storage.archives import archive_generation
 from podium.storage.rows import error_json, run_query, runs_of
+from podium.storage.run_conditions import condition
+from podium.storage.run_filters import RunQuery
 from podium.storage.tables import IS_UNFINISHED, WAKES, inline, runs
 from podium.storage.texts import storable
 
@@ -34,6 +38,8 @@ class Totals:
     spending: Spending
 
 
+_CHUNK = 500
+
 # Built once: building the statement costs more than running it.
 _GET = run_query().where(runs.c.id == bindparam("wanted"))
 
@@ -49,21 +55,27 @@ def list_runs(
     conn: Connection,
     *,
     tenant: str,
-    states: Collection[RunState] | None = None,
-    workflow: str | None = None,
+    filter: Filter = EVERYTHING,
     limit: int = 50,
     after: Run | None = None,
+    now: float | None = None,
 ) -> Sequence[Run]:
-    """Return up to `limit` runs, newest first, of these states and this workflow; the page after run `after`."""
-    query = run_query().where(runs.c.tenant == tenant)
-    if states is not None:
-        query = query.where(runs.c.state.in_(sorted(states)))
-    if workflow is not None:
-        query = query.where(runs.c.workflow == storable(workflow))
-    if after is not None:
-        query = query.where(tuple_(runs.c.created_at, runs.c.id) < tuple_(after.created_at, after.id))
-    query = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
-    return runs_of(conn, conn.execute(query))
+    """Return up to `limit` runs that match `filter`, newest first; the page after run `after`.
+
+    `now`, in seconds since the epoch, is what relative times count from: the present when it is not given.
+    """
+    ids = RunQuery(filter, tenant=tenant, now=_present(now)).page(conn, limit, after)
+    found = {
+        run.id: run
+        for start in range(0, len(ids), _CHUNK)
+        for run in runs_of(conn, conn.execute(run_query().where(runs.c.id.in_(ids[start : start + _CHUNK]))))
+    }
+    return [found[id] for id in ids if id in found]
+
+
+def count_runs(conn: Connection, *, tenant: str, filter: Filter, now: float | None = None) -> int:
+    """Return how many runs match `filter`; `now` as in `list_runs`."""
+    return RunQuery(filter, tenant=tenant, now=_present(now)).count(conn)
 
 
 def count_by_state(conn: Connection, *, tenant: str) -> dict[RunState, int]:
@@ -72,25 +84,15 @@ def count_by_state(conn: Connection, *, tenant: str) -> dict[RunState, int]:
     return {RunState(state): count for state, count in conn.execute(query)}
 
 
-def totals(
-    conn: Connection,
-    *,
-    tenant: str,
-    states: Collection[RunState] | None = None,
-    workflow: str | None = None,
-) -> Totals:
-    """Return the number of runs of these states and this workflow, and the sums of what they used."""
+def totals(conn: Connection, *, tenant: str, filter: Filter = EVERYTHING, now: float | None = None) -> Totals:
+    """Return the number of runs that match `filter`, and the sums of what they used; `now` as in `list_runs`."""
     query = select(
         func.count(),
         func.coalesce(func.sum(runs.c.input_tokens), 0),
         func.coalesce(func.sum(runs.c.output_tokens), 0),
         func.coalesce(func.sum(runs.c.cost_nanos), 0),
         func.coalesce(func.sum(runs.c.active_seconds), 0.0),
-    ).where(runs.c.tenant == tenant)
-    if states is not None:
-        query = query.where(runs.c.state.in_(sorted(states)))
-    if workflow is not None:
-        query = query.where(runs.c.workflow == storable(workflow))
+    ).where(runs.c.tenant == tenant, condition(filter, _present(now)))
     count, read, written, nanos, seconds = conn.execute(query).one()
     return Totals(count, Spending(Usage(int(read), int(written)), int(nanos), float(seconds)))
 
@@ -113,6 +115,10 @@ def due(conn: Connection, now: float, limit: int) -> Sequence[RunId]:
 def next_wake(conn: Connection) -> float | None:
     """Return the earliest time, in seconds since the epoch, at which a waiting run wants to go on, or None."""
     return conn.scalar(select(runs.c.wake_at).where(WAKES).order_by(runs.c.wake_at).limit(1))
+
+
+def _present(now: float | None) -> float:
+    return time.time() if now is None else now
 
 
 def move_statement(target: RunState) -> Update:

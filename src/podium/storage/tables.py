@@ -102,6 +102,52 @@ Index(
     postgresql_where=IS_UNFINISHED,
 )
 Index("ix_runs_wake", runs.c.wake_at, sqlite_where=WAKES, postgresql_where=WAKES)
+Index("ix_runs_workflow", runs.c.tenant, runs.c.workflow, runs.c.state, runs.c.created_at, runs.c.id)
+for _origin in (runs.c.parent_run, runs.c.trigger, runs.c.queue):
+    # Most runs have none of them, and those cost nothing here.
+    Index(
+        f"ix_runs_{_origin.name}",
+        runs.c.tenant,
+        _origin,
+        runs.c.created_at,
+        runs.c.id,
+        sqlite_where=_origin.is_not(None),
+        postgresql_where=_origin.is_not(None),
+    )
+
+attributes = Table(
+    "attributes",
+    metadata,
+    Column("run_number", _RowNumber, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("number", Double),
+    Column("created_at", Double, nullable=False),
+    Column("run_id", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What runs are searched by. `text` spells the value, `number` is set when it is a number or a truth value.
+
+`created_at` and `run_id` are the run's, so that the newest runs with a value are neighbours in an index.
+"""
+
+Index(
+    "ix_attributes_text",
+    attributes.c.tenant,
+    attributes.c.name,
+    attributes.c.text,
+    attributes.c.created_at,
+    attributes.c.run_id,
+)
+Index(
+    "ix_attributes_name",
+    attributes.c.tenant,
+    attributes.c.name,
+    attributes.c.created_at,
+    attributes.c.run_id,
+    attributes.c.number,
+)
 
 HAS_ENDED = runs.c.finished_at.is_not(None)
 """The condition of the index by which finished runs are found by age."""
