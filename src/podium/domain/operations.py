@@ -23,6 +23,7 @@ class OperationKind(StrEnum):
     CHILD = "child"
     EVENT = "event"
     PUBLISH = "publish"
+    EMIT = "emit"
 
 
 class Codec(Protocol):
