@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Terminal,
         UnknownReview,
         UnknownRun,
+        UnknownTrigger,
         WorldMoved,
     )
     from podium.domain.money import Money
@@ -49,14 +50,17 @@ if TYPE_CHECKING:
     from podium.domain.runs import Run
     from podium.domain.settlements import Settlement, SettlementKind
     from podium.domain.states import ReviewState, RunState
+    from podium.domain.triggers import CatchUp, Overlap, TriggerState
     from podium.flow.attributes import set_attributes
     from podium.flow.children import Child, spawn
+    from podium.flow.emit import emit
     from podium.flow.events import wait_for_event
     from podium.flow.patches import patched
     from podium.flow.publishing import publish
     from podium.flow.step_executor import current_step, heartbeat
     from podium.flow.steps import step
     from podium.flow.transactions import transaction
+    from podium.flow.triggers import OnEvent, Schedule
     from podium.flow.verbs import continue_as_new, gather, now, random, sleep, uuid
     from podium.flow.workflows import workflow
     from podium.gateway.prompt import Prompt, prompt
@@ -67,7 +71,7 @@ if TYPE_CHECKING:
 _ERRORS = (
     "CompensationFailed ContinueAsNew ControlFlow CredentialMissing InvalidDefinition InvalidInput NoAnswer NotInRun NotSerialisable PodiumError "
     "Rejected Retryable ReviewClosed RunBlocked RunCancelled RunFailed RunTimeout StateConflict StepFailed "
-    "StepStalled StepTimeout StorageUnavailable Terminal UnknownReview UnknownRun WorldMoved"
+    "StepStalled StepTimeout StorageUnavailable Terminal UnknownReview UnknownRun UnknownTrigger WorldMoved"
 )
 _MODULES = {
     "app.handles": "RunHandle",
@@ -91,6 +95,9 @@ _MODULES = {
     "flow.steps": "step",
     "flow.transactions": "transaction",
     "flow.verbs": "continue_as_new gather now random sleep uuid",
+    "domain.triggers": "CatchUp Overlap TriggerState",
+    "flow.emit": "emit",
+    "flow.triggers": "OnEvent Schedule",
     "flow.workflows": "workflow",
     "gateway.prompt": "Prompt prompt",
     "review.ask_human": "ask_human",
@@ -104,6 +111,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Answer",
     "CallAttempt",
+    "CatchUp",
     "Checked",
     "Child",
     "Chunk",
@@ -124,6 +132,8 @@ __all__ = [
     "NoAnswer",
     "NotInRun",
     "NotSerialisable",
+    "OnEvent",
+    "Overlap",
     "Podium",
     "PodiumError",
     "Prompt",
@@ -142,6 +152,7 @@ __all__ = [
     "RunHandle",
     "RunState",
     "RunTimeout",
+    "Schedule",
     "Settings",
     "Settlement",
     "SettlementKind",
@@ -152,14 +163,17 @@ __all__ = [
     "StorageSettings",
     "StorageUnavailable",
     "Terminal",
+    "TriggerState",
     "UnknownReview",
     "UnknownRun",
+    "UnknownTrigger",
     "Usage",
     "Verdict",
     "WorldMoved",
     "ask_human",
     "continue_as_new",
     "current_step",
+    "emit",
     "gate",
     "gather",
     "heartbeat",

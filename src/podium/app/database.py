@@ -9,6 +9,7 @@ from pathlib import Path
 
 from podium.app.reviews import Reviews
 from podium.app.runs import Runs
+from podium.app.triggers import Triggers
 from podium.domain.errors import StorageUnavailable
 from podium.settings import StorageSettings
 from podium.storage.sqlite.database import open_sqlite
@@ -17,11 +18,12 @@ from podium.storage.sqlite.lock import is_owned
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The runs and reviews of a database."""
+    """The runs, reviews and triggers of a database."""
 
     path: Path
     runs: Runs
     reviews: Reviews
+    triggers: Triggers
 
     def is_owned(self) -> bool:
         """Return whether a process works on it at this moment."""
@@ -38,6 +40,6 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         )
     storage = await open_sqlite(path, settings=StorageSettings(), own=False)
     try:
-        yield Database(path, Runs(storage), Reviews(storage))
+        yield Database(path, Runs(storage), Reviews(storage), Triggers(storage))
     finally:
         await storage.close()

@@ -12,12 +12,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from podium.app.attributes import AttributeExecutor
+from podium.app.firing import Firing
 from podium.app.forks import fork_run
 from podium.app.handles import RunHandle
 from podium.app.retention import Keeper
 from podium.app.reviews import Reviews
 from podium.app.runs import Runs
 from podium.app.streams import chunks_of
+from podium.app.triggers import Emitting, Triggers
 from podium.domain.attributes import AttributeValue, checked_attributes
 from podium.domain.chunks import Chunk
 from podium.domain.errors import InvalidInput, StateConflict
@@ -30,14 +32,16 @@ from podium.domain.states import RunState
 from podium.engines.embedded.engine import EmbeddedEngine
 from podium.engines.embedded.spawning import new_seed
 from podium.flow.catalog import WorkflowCatalog
+from podium.flow.emit import emission_of
 from podium.flow.publishing import PublishExecutor
 from podium.flow.step_executor import StepExecutor
+from podium.flow.triggers import Trigger, by_trigger_name
 from podium.flow.workflows import Workflow
 from podium.gateway.gateway import Gateway
 from podium.ports.execution import Executor
 from podium.providers.registry import Providers
 from podium.settings import Settings
-from podium.storage.sqlite.database import open_sqlite
+from podium.storage.sqlite.database import SqliteStorage, open_sqlite
 
 if TYPE_CHECKING:
     from podium.providers.scripted import Script
@@ -50,19 +54,20 @@ class Podium:
     """Runs workflows durably on one database.
 
     `database` is the path of an SQLite file, made when it is missing. `workflows` are those that this
-    process can run; unfinished runs of theirs are taken up again on entry. `scripts` are the models that
-    tests name `scripted:NAME`. `source` is recorded with each run as the `FILE.py:workflow` it came from.
+    process can run; unfinished runs of theirs are taken up again on entry. `triggers` start runs as long as
+    this process works, of workflows that need not be named twice. `scripts` are the models that tests name `scripted:NAME`. `source` is recorded with each run as the `FILE.py:workflow` it came from.
     `only` restricts the work to one run and its children.
 
     Use as `async with Podium(...) as app`. Entering raises `StorageUnavailable` when the database cannot be
     opened or another process owns it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options by name
         self,
         database: str | Path = "podium.db",
         *,
         workflows: Sequence[Workflow[Any, Any]] = (),
+        triggers: Sequence[Trigger] = (),
         engine: str = "embedded",
         settings: Settings | None = None,
         scripts: Mapping[str, Script] | None = None,
@@ -73,7 +78,9 @@ class Podium:
         if engine != "embedded":
             raise InvalidInput(f"engine {engine!r} is not known; this version has 'embedded'.")
         self._database = Path(database)
-        self._workflows = WorkflowCatalog(workflows)
+        self._declared = tuple(by_trigger_name(tuple(triggers)).values())
+        used = [trigger.workflow for trigger in self._declared]
+        self._workflows = WorkflowCatalog([*workflows, *(each for each in used if each not in workflows)])
         self._settings = settings or Settings()
         self._scripts = scripts or {}
         self._environment = os.environ if environment is None else environment
@@ -82,6 +89,7 @@ class Podium:
         self._listeners: list[Callable[[Happening], None]] = []
         self._stack = AsyncExitStack()
         self._published = asyncio.Event()
+        self._firing: Firing | None = None
         self.taken_up = 0
 
     async def __aenter__(self) -> Self:
@@ -93,11 +101,13 @@ class Podium:
             stack.push_async_callback(providers.close)
             steps = StepExecutor(self._settings.engine.step_threads)
             stack.callback(steps.close)
+            self.triggers = Triggers(storage, self.look)
             executors: dict[OperationKind, Executor] = {
                 OperationKind.STEP: steps,
                 OperationKind.MODEL: Gateway(providers, self._settings.gateway),
                 OperationKind.PUBLISH: PublishExecutor(),
                 OperationKind.ATTRIBUTES: AttributeExecutor(storage),
+                OperationKind.EMIT: Emitting(self.triggers),
             }
             self._engine = EmbeddedEngine(
                 storage, self._workflows, executors, self._settings.engine, self._tell
@@ -109,8 +119,24 @@ class Podium:
             if self._only is None:
                 keeper = Keeper(storage, self._settings.retention)
                 stack.push_async_callback(_ended, asyncio.create_task(keeper.work()))
+            await self._fire(storage, stack)
             self._stack = stack.pop_all()
         return self
+
+    async def _fire(self, storage: SqliteStorage, stack: AsyncExitStack) -> None:
+        if self._declared:
+            source = self._source and self._source.rpartition(":")[0]
+            self._firing = Firing(
+                self._declared,
+                storage,
+                self.runs,
+                self.submit,
+                source=source,
+                poll_interval=self._settings.engine.poll_interval,
+                version=storage.version,
+            )
+            stack.push_async_callback(self._firing.close)
+            await self._firing.start()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -139,9 +165,12 @@ class Podium:
         return self._handle(run.id, workflow)
 
     async def submit(
-        self, workflow: Workflow[Any, Any], encoded: bytes, run_id: str | None
+        self, workflow: Workflow[Any, Any], encoded: bytes, run_id: str | None, trigger: str | None = None
     ) -> tuple[Run, bool]:
-        """Start a run of already encoded input; returns the stored run and whether it is new. See `start`."""
+        """Start a run of already encoded input; returns the stored run and whether it is new. See `start`.
+
+        `trigger` names the trigger that starts it.
+        """
         if self._workflows.find(workflow.name, workflow.version) is not workflow:
             raise InvalidInput(
                 f"workflow {workflow.name!r} is not known here: add it to Podium(..., workflows=[...])."
@@ -154,6 +183,7 @@ class Podium:
             created_at=time.time(),
             source=self._source,
             version=workflow.version,
+            trigger=trigger,
         )
         stored, is_new = await self._engine.submit(run)
         if stored.workflow != workflow.name:
@@ -215,6 +245,21 @@ class Podium:
             news=lambda: self._published,
         )
 
+    async def emit(
+        self,
+        name: str,
+        payload: Any = None,
+        *,
+        to: str | Sequence[str] | None = None,
+        dedupe: str | None = None,
+    ) -> bool:
+        """Emit an event, durably: to the runs `to` or, without, to every trigger that listens for `name`.
+
+        Returns whether it is new: one of a `dedupe` key that was emitted before is not emitted again. Raises
+        `UnknownRun`, and `InvalidInput` or `NotSerialisable` for what cannot be sent.
+        """
+        return await self.triggers.emit(emission_of(name, payload, to, dedupe))
+
     def subscribe(self, listener: Callable[[Happening], None]) -> None:
         """Call `listener` with every happening, after it is on disk, on the event loop; it must return quickly."""
         self._listeners.append(listener)
@@ -222,10 +267,15 @@ class Podium:
     async def idle(self) -> None:
         """Return once every run has ended, or waits for somebody or for a time."""
         await self._engine.idle()
+        while self._firing is not None and self._firing.is_busy:
+            await self._firing.quiet()
+            await self._engine.idle()
 
     def look(self) -> None:
-        """Look into the inbox now instead of at the next poll."""
+        """Look now, and not at the next poll, for what was put into the inbox or emitted."""
         self._engine.look()
+        if self._firing is not None:
+            self._firing.look()
 
     def _handle(self, run_id: RunId, workflow: Workflow[Any, R]) -> RunHandle[R]:
         return RunHandle(run_id, workflow, self.runs, self._engine, self._fork, self.stream)

@@ -12,18 +12,27 @@ from typing import Any
 
 from podium.domain.errors import InvalidInput
 from podium.flow.failures import source_line
+from podium.flow.triggers import OnEvent, Schedule, Trigger
 from podium.flow.workflows import Workflow
 from podium.gateway.prompt import Prompt
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFile:
-    """What a Python file defines: the workflow that was asked for, all its workflows, all its prompts."""
+    """What a Python file defines: the workflow that was asked for, and all its workflows, prompts and triggers."""
 
     chosen: Workflow[Any, Any]
     workflows: tuple[Workflow[Any, Any], ...]
     prompts: tuple[Prompt[Any], ...]
     source: str
+    triggers: tuple[Trigger, ...] = ()
+
+
+def load_file(location: str) -> WorkflowFile:
+    """Import a file and return what it defines, with its first workflow as the chosen one; see `load_workflow`."""
+    module, path = _module(location)
+    workflows = _workflows(module, location)
+    return _defined(module, path, next(iter(workflows)), next(iter(workflows.values())))
 
 
 def load_workflow(target: str) -> WorkflowFile:
@@ -33,14 +42,9 @@ def load_workflow(target: str) -> WorkflowFile:
     when the file or the workflow is not there, or the file cannot be imported.
     """
     location, _, name = target.rpartition(":") if ".py:" in target else (target, "", "")
-    path = Path(location).resolve()
-    if not path.is_file():
-        raise InvalidInput(f"there is no file {location!r}. Give the workflow as FILE.py:workflow.")
-    module = _import(path)
-    named = {value.name: value for value in vars(module).values() if isinstance(value, Workflow)}
-    by_variable = {key: value for key, value in vars(module).items() if isinstance(value, Workflow)}
-    if not named:
-        raise InvalidInput(f"{location} defines no workflow; decorate an `async def` with @workflow.")
+    module, path = _module(location)
+    by_variable = _workflows(module, location)
+    named = {value.name: value for value in by_variable.values()}
     if not name:
         if len(by_variable) > 1:
             raise InvalidInput(
@@ -52,8 +56,33 @@ def load_workflow(target: str) -> WorkflowFile:
         close = get_close_matches(name, by_variable, 1)
         meant = f" Did you mean {close[0]!r}?" if close else ""
         raise InvalidInput(f"{location} has no workflow {name!r}; it has {_listed(by_variable)}.{meant}")
-    prompts = tuple(value for value in vars(module).values() if isinstance(value, Prompt))
-    return WorkflowFile(chosen, tuple(named.values()), prompts, f"{path}:{name}")
+    return _defined(module, path, name, chosen)
+
+
+def _module(location: str) -> tuple[ModuleType, Path]:
+    path = Path(location).resolve()
+    if not path.is_file():
+        raise InvalidInput(f"there is no file {location!r}. Give the workflow as FILE.py:workflow.")
+    return _import(path), path
+
+
+def _workflows(module: ModuleType, location: str) -> dict[str, Workflow[Any, Any]]:
+    """Return the module's workflows by the variables that hold them; at least one."""
+    found = {key: value for key, value in vars(module).items() if isinstance(value, Workflow)}
+    if not found:
+        raise InvalidInput(f"{location} defines no workflow; decorate an `async def` with @workflow.")
+    return found
+
+
+def _defined(module: ModuleType, path: Path, name: str, chosen: Workflow[Any, Any]) -> WorkflowFile:
+    values = list(vars(module).values())
+    workflows = {value.name: value for value in values if isinstance(value, Workflow)}
+    prompts = tuple(value for value in values if isinstance(value, Prompt))
+    # By identity: a trigger may be held by two variables.
+    triggers = {id(value): value for value in values if isinstance(value, Schedule | OnEvent)}
+    return WorkflowFile(
+        chosen, tuple(workflows.values()), prompts, f"{path}:{name}", tuple(triggers.values())
+    )
 
 
 def _import(path: Path) -> ModuleType:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from podium.cli import maintain, reviews, run, runs
+from podium.cli import emit, maintain, reviews, run, runs, triggers, worker
 from podium.cli.exits import EXIT_CODES, Exit, Interrupted, complain, exit_code
 from podium.cli.options import help_without_command
 from podium.cli.output import ReaderGone, plain
@@ -28,7 +28,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command(name="run", help=run.HELP, epilog=run.EXAMPLES)(run.run)
+app.command(name="worker", help=worker.HELP, epilog=worker.EXAMPLES)(worker.work)
+app.command(name="emit", epilog=emit.EXAMPLES)(emit.emit_event)
 app.add_typer(runs.app, name="runs")
+app.add_typer(triggers.app, name="triggers")
 app.add_typer(reviews.app, name="reviews")
 app.command(name="maintain", epilog=maintain.EXAMPLES)(maintain.maintain)
 

@@ -12,6 +12,7 @@ from podium.domain.errors import (
     StorageUnavailable,
     UnknownReview,
     UnknownRun,
+    UnknownTrigger,
 )
 
 
@@ -31,7 +32,7 @@ class Exit(IntEnum):
 EXIT_CODES = (
     "Exit codes: 0 done, everything completed or waits · 1 a run failed, is blocked or was cancelled, or a line of "
     "a job is broken · 2 the input cannot be used · 3 the database cannot be used · 4 a model's key is missing · "
-    "5 no such run or review · 70 a fault in Podium (PODIUM_DEBUG=1 shows where) · 130 interrupted (run again to "
+    "5 no such run, review or trigger · 70 a fault in Podium (PODIUM_DEBUG=1 shows where) · 130 interrupted (run again to "
     "go on)."
 )
 """What the help says about exit codes."""
@@ -48,7 +49,7 @@ def exit_code(error: PodiumError) -> Exit:
             return Exit.STORAGE
         case CredentialMissing():
             return Exit.CREDENTIAL
-        case UnknownRun() | UnknownReview():
+        case UnknownRun() | UnknownReview() | UnknownTrigger():
             return Exit.NOT_FOUND
         case _:
             return Exit.INVALID

@@ -77,6 +77,10 @@ class UnknownReview(Terminal):
     """No review has this id."""
 
 
+class UnknownTrigger(Terminal):
+    """No trigger has this name."""
+
+
 class ReviewClosed(Terminal):
     """The review takes no decision any more; the message says why and what stands."""
 

@@ -24,6 +24,7 @@ class OperationKind(StrEnum):
     EVENT = "event"
     PUBLISH = "publish"
     ATTRIBUTES = "attributes"
+    EMIT = "emit"
 
 
 class Codec(Protocol):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import orjson
 
-from podium.domain.errors import ErrorRecord, NoAnswer, Rejected, Retryable, StepFailed
+from podium.domain.errors import ErrorRecord, NoAnswer, Rejected, Retryable, StepFailed, UnknownRun
 from podium.domain.journal import Entry
 
 _OWN_PACKAGE = str(Path(__file__).parents[1])
-_SAME_CLASS = {cls.__name__: cls for cls in (NoAnswer, Rejected)}
+_SAME_CLASS = {cls.__name__: cls for cls in (NoAnswer, Rejected, UnknownRun)}
 MAX_MESSAGE = 4000
 _ENTRY = "podium_entry"
 """The attribute by which an exception names the journal entry that it was raised from."""

@@ -63,7 +63,7 @@ class SqliteStorage:
         self._owns = opened.held is not None
         self._held = opened.held
         self._watch: sqlite3.Connection | None = opened.watch
-        self._version = self._data_version()
+        self._version = self.version()
         self._reader = Reader(opened.path, settings)
         self._writer = Writer(opened.conn, opened.path, settings, opened.epoch)
 
@@ -143,10 +143,11 @@ class SqliteStorage:
 
         SQLite does not tell the two apart on a connection that only watches; a needless yes costs a look.
         """
-        before, self._version = self._version, self._data_version()
+        before, self._version = self._version, self.version()
         return before != self._version
 
-    def _data_version(self) -> int:
+    def version(self) -> int:
+        """Return a number that is another one after anything was written; for those who keep the last one themselves."""
         if self._watch is None:
             return 0
         version: int = self._watch.execute("PRAGMA data_version").fetchone()[0]
