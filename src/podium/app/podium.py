@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from podium.app.attributes import AttributeExecutor
+from podium.app.collector import patient_collector
 from podium.app.firing import Firing
 from podium.app.forks import fork_run
 from podium.app.handles import RunHandle
@@ -94,6 +95,7 @@ class Podium:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
+            stack.enter_context(patient_collector(self._settings.engine.gc_threshold))
             storage = await open_sqlite(self._database, settings=self._settings.storage, own=True)
             self._storage = storage
             stack.push_async_callback(storage.close)
