@@ -69,7 +69,7 @@ class Admission:
     """What was admitted, in order, and what is left.
 
     `left` says whether runs that are mine are still pending, `closed` whether a limit keeps them. `again_at` is the earliest time, in seconds since
-    the epoch, at which one of them may begin although nothing else happens; None when there is none.
+    the epoch, at which the queue may begin a run although nothing else happens; None when nobody knows.
     """
 
     runs: Sequence[Admitted]

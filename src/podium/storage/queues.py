@@ -167,10 +167,9 @@ def admit(conn: Connection, ask: Ask) -> Admission:
         conn.execute(_BEGIN, [{"of_run": each.number, "began": ask.now} for each in picked])
         free = room(queue, use_of(conn, queue, ask.mine, ask.now, ask.spent))
     earliest = next_start(conn, name, ask.mine)
-    again_at = free.again_at if free.places == 0 else earliest
+    closed = free.places == 0
     admitted = [Admitted(each.run, each.priority, each.tenant) for each in picked]
-    left = earliest is not None
-    return Admission(admitted, left, free.places == 0, again_at if left else None)
+    return Admission(admitted, earliest is not None, closed, free.again_at if closed else earliest)
 
 
 def use_of(conn: Connection, queue: Queue, mine: Mine | None, now: float, spent: Used) -> QueueUse:
