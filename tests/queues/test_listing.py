@@ -11,6 +11,7 @@ from podium import Queue, Settings
 from podium.domain.queues import Used
 from podium.ports.queues import Ask, Mine
 from podium.storage import queues
+from podium.storage.queue_order import next_runs
 from podium.storage.sqlite.database import open_sqlite
 from tests.cli.support import Shell
 from tests.queues.support import Desk
@@ -71,7 +72,7 @@ async def test_admission_goes_from_index_to_index_and_never_through_all_pending_
             partial(queues.use_of, queue=queue, mine=ask.mine, now=5.0, spent=Used()),
             partial(queues.count_pending, queue="q", most=10),
             queues.pending_queues,
-            lambda conn: queues.next_runs(conn, ask, 10),
+            lambda conn: next_runs(conn, ask, 10),
         ):
             plan = await plan_of(storage, query)
             assert any("INDEX ix_runs_queue" in step for step in plan), plan

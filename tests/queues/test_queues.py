@@ -302,3 +302,18 @@ async def test_runs_of_workflows_that_are_not_known_here_stay_and_hold_nobody_up
         await (await app.start(other.work, "b")).result(timeout=10)
         await app.idle()
         assert await states(app, "foreign") == [PENDING]
+
+
+async def test_a_run_paused_before_its_beginning_waits_in_its_queue_again_when_resumed(database):
+    desk = Desk()
+    async with app_on(database, desk.work, queues=[Queue("q", concurrency=1)]) as app:
+        await app.start(desk.work, "a")
+        await desk.until_began("a")
+        run = await app.start(desk.work, "b")
+        await run.pause()
+        await app.story.state(run.id, RunState.PAUSED)
+        await run.resume()
+        await app.story.state(run.id, PENDING)
+        assert desk.began == ["a"]
+        desk.end("a", "b")
+        assert await run.result(timeout=10) == "b"
