@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         NotInRun,
         NotSerialisable,
         PodiumError,
+        QueueFull,
         Rejected,
         Retryable,
         ReviewClosed,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     )
     from podium.domain.money import Money
     from podium.domain.quality import Quality, Verdict
+    from podium.domain.queues import Budget, Queue, Rate
     from podium.domain.retention import Retention
     from podium.domain.reviews import Decision, DecisionVerdict, HumanAnswer, Review
     from podium.domain.runs import Run
@@ -70,7 +72,7 @@ if TYPE_CHECKING:
 
 _ERRORS = (
     "CompensationFailed ContinueAsNew ControlFlow CredentialMissing InvalidDefinition InvalidInput NoAnswer NotInRun NotSerialisable PodiumError "
-    "Rejected Retryable ReviewClosed RunBlocked RunCancelled RunFailed RunTimeout StateConflict StepFailed "
+    "QueueFull Rejected Retryable ReviewClosed RunBlocked RunCancelled RunFailed RunTimeout StateConflict StepFailed "
     "StepStalled StepTimeout StorageUnavailable Terminal UnknownReview UnknownRun UnknownTrigger WorldMoved"
 )
 _MODULES = {
@@ -82,6 +84,7 @@ _MODULES = {
     "domain.money": "Money",
     "domain.quality": "Quality Verdict",
     "domain.retention": "Retention",
+    "domain.queues": "Budget Queue Rate",
     "domain.reviews": "Decision DecisionVerdict HumanAnswer Review",
     "domain.runs": "Run",
     "domain.settlements": "Settlement SettlementKind",
@@ -110,6 +113,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Answer",
+    "Budget",
     "CallAttempt",
     "CatchUp",
     "Checked",
@@ -138,6 +142,9 @@ __all__ = [
     "PodiumError",
     "Prompt",
     "Quality",
+    "Queue",
+    "QueueFull",
+    "Rate",
     "Rejected",
     "Retention",
     "RetentionSettings",

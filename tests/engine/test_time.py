@@ -164,8 +164,10 @@ class Clock:
 
 def engine_on(storage, workflow, clock, told) -> EmbeddedEngine:
     from podium.domain.operations import OperationKind
+    from podium.engines.embedded.queues import Queues
     from podium.flow.catalog import WorkflowCatalog
     from podium.flow.step_executor import StepExecutor
+    from podium.storage.queues import StoredQueues
 
     def tell(happening) -> None:
         if hasattr(happening, "state"):
@@ -173,7 +175,8 @@ def engine_on(storage, workflow, clock, told) -> EmbeddedEngine:
 
     settings = EngineSettings(poll_interval=0.01, linger=0.01)
     executors = {OperationKind.STEP: StepExecutor(1)}
-    return EmbeddedEngine(storage, WorkflowCatalog([workflow]), executors, settings, tell, clock)
+    queues = Queues(StoredQueues(storage, 16_384), (), clock)
+    return EmbeddedEngine(storage, WorkflowCatalog([workflow]), executors, settings, tell, queues, clock)
 
 
 async def test_clock_and_dice_give_the_same_when_the_run_is_replayed(database):

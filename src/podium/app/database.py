@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from podium.app.queues import QueueList
 from podium.app.reviews import Reviews
 from podium.app.runs import Runs
 from podium.app.triggers import Triggers
@@ -18,12 +19,13 @@ from podium.storage.sqlite.lock import is_owned
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The runs, reviews and triggers of a database."""
+    """The runs, reviews, triggers and queues of a database."""
 
     path: Path
     runs: Runs
     reviews: Reviews
     triggers: Triggers
+    queues: QueueList
 
     def is_owned(self) -> bool:
         """Return whether a process works on it at this moment."""
@@ -40,6 +42,6 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
         )
     storage = await open_sqlite(path, settings=StorageSettings(), own=False)
     try:
-        yield Database(path, Runs(storage), Reviews(storage), Triggers(storage))
+        yield Database(path, Runs(storage), Reviews(storage), Triggers(storage), QueueList(storage))
     finally:
         await storage.close()

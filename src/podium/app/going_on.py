@@ -81,7 +81,12 @@ async def _here(
 
 async def _worked_on(database: Path, run: Run, loaded: WorkflowFile, settings: Settings) -> Run:
     async with Podium(
-        database, workflows=loaded.workflows, settings=settings, source=run.source, only=run.id
+        database,
+        workflows=loaded.workflows,
+        queues=loaded.queues,
+        settings=settings,
+        source=run.source,
+        only=run.id,
     ) as app:
         await app.idle()
         return await app.runs.get(run.id)

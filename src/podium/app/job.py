@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,13 +12,16 @@ from typing import Any
 from podium.app.job_lines import JobLine
 from podium.app.podium import Podium
 from podium.domain.answers import Usage
-from podium.domain.errors import InvalidInput, StateConflict
+from podium.domain.errors import InvalidInput, QueueFull, StateConflict
 from podium.domain.ids import RunId
 from podium.domain.money import Money
 from podium.domain.operations import OperationKind
 from podium.domain.runs import Run
 from podium.domain.states import TERMINAL_RUN_STATES, RunState
 from podium.flow.workflows import Workflow
+
+_PAUSE = 0.1
+"""Seconds, at most, between two tries to place a run in a full queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +77,24 @@ async def begin_job(
         if line.repaired:
             repaired.append(line.number)
         try:
-            run, is_new = await app.submit(workflow, line.input, line.run_id)
+            run, is_new = await _submitted(app, workflow, line.input, line.run_id)
         except (InvalidInput, StateConflict) as error:
             broken.append(replace(line, input=None, problem=str(error)))
             continue
         found["new" if is_new else _standing(run)].append(run.id)
         other_input += run.input != line.input
     return JobStart(**found, broken=broken, repaired=repaired, other_input=other_input)
+
+
+async def _submitted(
+    app: Podium, workflow: Workflow[Any, Any], encoded: bytes, run_id: str
+) -> tuple[Run, bool]:
+    while True:
+        try:
+            return await app.submit(workflow, encoded, run_id)
+        except QueueFull as full:
+            # The file keeps what the queue has no place for yet.
+            await asyncio.sleep(min(full.retry_after or _PAUSE, _PAUSE))
 
 
 async def total_up(app: Podium, run_ids: Sequence[RunId]) -> JobTotals:

@@ -16,6 +16,8 @@ from podium.app.collector import patient_collector
 from podium.app.firing import Firing
 from podium.app.forks import fork_run
 from podium.app.handles import RunHandle
+from podium.app.placement import Time, Wish, placement_of, queues_by_name
+from podium.app.queues import QueueList
 from podium.app.retention import Keeper
 from podium.app.reviews import Reviews
 from podium.app.runs import Runs
@@ -23,14 +25,17 @@ from podium.app.streams import chunks_of
 from podium.app.triggers import Emitting, Triggers
 from podium.domain.attributes import AttributeValue, checked_attributes
 from podium.domain.chunks import Chunk
+from podium.domain.durations import Duration
 from podium.domain.errors import InvalidInput, StateConflict
 from podium.domain.filters import EVERYTHING, Filter
 from podium.domain.happenings import ChunkPublished, Happening
 from podium.domain.ids import RunId, checked_run_id, new_run_id
 from podium.domain.operations import OperationKind
-from podium.domain.runs import Run
+from podium.domain.queues import Queue
+from podium.domain.runs import Placement, Run
 from podium.domain.states import RunState
 from podium.engines.embedded.engine import EmbeddedEngine
+from podium.engines.embedded.queues import Queues
 from podium.engines.embedded.spawning import new_seed
 from podium.flow.catalog import WorkflowCatalog
 from podium.flow.emit import emission_of
@@ -42,6 +47,7 @@ from podium.gateway.gateway import Gateway
 from podium.ports.execution import Executor
 from podium.providers.registry import Providers
 from podium.settings import Settings
+from podium.storage.queues import StoredQueues
 from podium.storage.sqlite.database import SqliteStorage, open_sqlite
 
 if TYPE_CHECKING:
@@ -55,8 +61,10 @@ class Podium:
     """Runs workflows durably on one database.
 
     `database` is the path of an SQLite file, made when it is missing. `workflows` are those that this
-    process can run; unfinished runs of theirs are taken up again on entry. `triggers` start runs as long as
-    this process works, of workflows that need not be named twice. `scripts` are the models that tests name `scripted:NAME`. `source` is recorded with each run as the `FILE.py:workflow` it came from.
+    process can run; unfinished runs of theirs are taken up again on entry. `queues` are those that
+    runs may be placed in; one that a workflow names and that is missing raises `InvalidDefinition`. `triggers` start runs as long as
+    this process works, of workflows that need not be named twice. `scripts` are the models that
+    tests name `scripted:NAME`. `source` is recorded with each run as the `FILE.py:workflow` it came from.
     `only` restricts the work to one run and its children.
 
     Use as `async with Podium(...) as app`. Entering raises `StorageUnavailable` when the database cannot be
@@ -69,6 +77,7 @@ class Podium:
         *,
         workflows: Sequence[Workflow[Any, Any]] = (),
         triggers: Sequence[Trigger] = (),
+        queues: Sequence[Queue] = (),
         engine: str = "embedded",
         settings: Settings | None = None,
         scripts: Mapping[str, Script] | None = None,
@@ -82,6 +91,7 @@ class Podium:
         self._declared = tuple(by_trigger_name(tuple(triggers)).values())
         used = [trigger.workflow for trigger in self._declared]
         self._workflows = WorkflowCatalog([*workflows, *(each for each in used if each not in workflows)])
+        self._queues = queues_by_name(queues, self._workflows)
         self._settings = settings or Settings()
         self._scripts = scripts or {}
         self._environment = os.environ if environment is None else environment
@@ -111,12 +121,19 @@ class Podium:
                 OperationKind.ATTRIBUTES: AttributeExecutor(storage),
                 OperationKind.EMIT: Emitting(self.triggers),
             }
+            stored_queues = StoredQueues(storage, self._settings.storage.blob_threshold)
             self._engine = EmbeddedEngine(
-                storage, self._workflows, executors, self._settings.engine, self._tell
+                storage,
+                self._workflows,
+                executors,
+                self._settings.engine,
+                self._tell,
+                Queues(stored_queues, self._queues.values()),
             )
             stack.push_async_callback(self._engine.close)
             self.runs = Runs(storage)
             self.reviews = Reviews(storage)
+            self.queues = QueueList(storage)
             self.taken_up = await self._engine.start(self._only)
             if self._only is None:
                 keeper = Keeper(storage, self._settings.retention)
@@ -151,23 +168,45 @@ class Podium:
         *args: Any,
         run_id: str | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        start_at: Time | None = None,
+        delay: Duration | None = None,
+        debounce: str | None = None,
         **kwargs: Any,
     ) -> RunHandle[R]:
         """Start a run, durably, and return its handle; the remaining arguments are the workflow's.
 
-        With a `run_id` that exists already, nothing is started: the handle is that run's. The run has the
-        `attributes`, apart from those it set itself, when this returns. Raises `InvalidInput` for arguments,
-        attributes or an id that cannot be used, `StateConflict` when the id belongs to a run of another workflow.
+        With a `run_id` that exists already, nothing is started: the handle is that run's. The run has the `attributes`,
+        apart from those it set itself, when this returns. `queue` is where the run
+        waits for room, in place of the workflow's own; there, `priority` ranks it (higher first, 0 by default), and
+        it does not begin before `start_at`, or before `delay` from now. With `debounce`, a run of the same workflow
+        and key that has not begun takes over the input, priority and time of this start, and the handle is that
+        run's: with `delay=30`, one run begins 30 seconds after the last of a burst of starts.
+
+        Raises `InvalidInput` for arguments, an id or a place that cannot be used, `StateConflict` when the id
+        belongs to a run of another workflow, and `QueueFull`, with nothing stored, when the queue is full.
         """
+        if debounce is not None and run_id is not None:
+            raise InvalidInput(
+                "run_id= and debounce= exclude each other: both say which run this start means."
+            )
         checked = checked_attributes(attributes or {})
-        run, _ = await self.submit(workflow, workflow.encode_input(args, kwargs), run_id)
+        wish = Wish(queue, priority, start_at, delay, debounce)
+        placement = placement_of(wish, workflow, self._queues, time.time())
+        run, _ = await self.submit(workflow, workflow.encode_input(args, kwargs), run_id, placement=placement)
         if checked:
             # The run may be at work by now, or have been started before: what it says of itself stands.
             await self.runs.set_attributes(run.id, checked, replace=False)
         return self._handle(run.id, workflow)
 
     async def submit(
-        self, workflow: Workflow[Any, Any], encoded: bytes, run_id: str | None, trigger: str | None = None
+        self,
+        workflow: Workflow[Any, Any],
+        encoded: bytes,
+        run_id: str | None,
+        trigger: str | None = None,
+        placement: Placement | None = None,
     ) -> tuple[Run, bool]:
         """Start a run of already encoded input; returns the stored run and whether it is new. See `start`.
 
@@ -177,15 +216,17 @@ class Podium:
             raise InvalidInput(
                 f"workflow {workflow.name!r} is not known here: add it to Podium(..., workflows=[...])."
             )
+        now = time.time()
         run = Run(
             id=new_run_id() if run_id is None else checked_run_id(run_id),
             workflow=workflow.name,
             input=encoded,
             seed=new_seed(),
-            created_at=time.time(),
+            created_at=now,
             source=self._source,
             version=workflow.version,
             trigger=trigger,
+            placement=placement or placement_of(Wish(), workflow, self._queues, now),
         )
         stored, is_new = await self._engine.submit(run)
         if stored.workflow != workflow.name:

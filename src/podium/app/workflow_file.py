@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from podium.domain.errors import InvalidInput
+from podium.domain.queues import Queue
 from podium.flow.failures import source_line
 from podium.flow.triggers import OnEvent, Schedule, Trigger
 from podium.flow.workflows import Workflow
@@ -19,13 +20,14 @@ from podium.gateway.prompt import Prompt
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFile:
-    """What a Python file defines: the workflow that was asked for, and all its workflows, prompts and triggers."""
+    """What a Python file defines: the workflow that was asked for, and all its workflows, prompts, triggers and queues."""
 
     chosen: Workflow[Any, Any]
     workflows: tuple[Workflow[Any, Any], ...]
     prompts: tuple[Prompt[Any], ...]
     source: str
     triggers: tuple[Trigger, ...] = ()
+    queues: tuple[Queue, ...] = ()
 
 
 def load_file(location: str) -> WorkflowFile:
@@ -80,8 +82,9 @@ def _defined(module: ModuleType, path: Path, name: str, chosen: Workflow[Any, An
     prompts = tuple(value for value in values if isinstance(value, Prompt))
     # By identity: a trigger may be held by two variables.
     triggers = {id(value): value for value in values if isinstance(value, Schedule | OnEvent)}
+    queues = tuple(value for value in values if isinstance(value, Queue))
     return WorkflowFile(
-        chosen, tuple(workflows.values()), prompts, f"{path}:{name}", tuple(triggers.values())
+        chosen, tuple(workflows.values()), prompts, f"{path}:{name}", tuple(triggers.values()), queues
     )
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from podium.cli import emit, maintain, reviews, run, runs, triggers, worker
+from podium.cli import emit, maintain, queues, reviews, run, runs, triggers, worker
 from podium.cli.exits import EXIT_CODES, Exit, Interrupted, complain, exit_code
 from podium.cli.options import help_without_command
 from podium.cli.output import ReaderGone, plain
@@ -34,6 +34,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(triggers.app, name="triggers")
 app.add_typer(reviews.app, name="reviews")
 app.command(name="maintain", epilog=maintain.EXAMPLES)(maintain.maintain)
+app.add_typer(queues.app, name="queues")
 
 
 def _version(asked: bool) -> None:

@@ -153,8 +153,10 @@ async def _run_once(
 ) -> Run:
     from podium.app.podium import Podium
 
-    source, workflows = loaded.source, loaded.workflows
-    async with Podium(database, workflows=workflows, settings=settings, source=source, only=name) as app:
+    source, workflows, queues = loaded.source, loaded.workflows, loaded.queues
+    async with Podium(
+        database, workflows=workflows, queues=queues, settings=settings, source=source, only=name
+    ) as app:
         stored, _ = await app.submit(loaded.chosen, encoded, name)
         if stored.input != encoded:
             complain(

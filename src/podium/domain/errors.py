@@ -125,6 +125,10 @@ class StepFailed(Terminal):
         self.error = error
 
 
+class QueueFull(Retryable):
+    """A queue has as many pending runs as it may; nothing was stored. `retry_after` is known when a limit's end is."""
+
+
 class StepTimeout(Retryable):
     """One attempt of a step took longer than its timeout."""
 

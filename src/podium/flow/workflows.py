@@ -27,6 +27,7 @@ class Workflow(Generic[P, R]):
 
     `timeout` bounds the seconds in which a run is actively at work; waiting for people, timers and events
     does not count. `version` tells workflows of one name apart; a run stays with the version it began with.
+    `queue` is the queue in which its runs are placed unless they name another.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class Workflow(Generic[P, R]):
         name: str,
         timeout: float | None,
         version: str = "",
+        queue: str | None = None,
     ) -> None:
         self.function = function
         self.name = checked_name(name, "@workflow")
         self.timeout = timeout
         self.version = version
+        self.queue = queue
         self.signature = Signature(function, f"workflow {name!r}")
         update_wrapper(self, function)
 
@@ -134,22 +137,25 @@ class Workflow(Generic[P, R]):
 class Decorate:
     """The decorator that `workflow(...)` with options returns: takes the function, gives the `Workflow`."""
 
-    def __init__(self, name: str | None, timeout: float | None, version: str) -> None:
+    def __init__(self, name: str | None, timeout: float | None, version: str, queue: str | None) -> None:
         self._name = name
         self._timeout = timeout
         self._version = version
+        self._queue = queue
 
     def __call__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> Workflow[P, R]:
         """Return the workflow that `function` defines; raises `InvalidDefinition` when it is not async."""
         if not inspect.iscoroutinefunction(function):
             raise InvalidDefinition(f"@workflow {function.__name__!r} must be an `async def`.")
-        return Workflow(function, self._name or function.__name__, self._timeout, self._version)
+        return Workflow(function, self._name or function.__name__, self._timeout, self._version, self._queue)
 
 
 @overload
 def workflow(function: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
 @overload
-def workflow(*, name: str | None = None, timeout: float | None = None, version: str = "") -> Decorate: ...
+def workflow(
+    *, name: str | None = None, timeout: float | None = None, version: str = "", queue: str | None = None
+) -> Decorate: ...
 def workflow(
     function: Callable[..., Coroutine[Any, Any, Any]] | None = None,
     /,
@@ -157,17 +163,18 @@ def workflow(
     name: str | None = None,
     timeout: float | None = None,
     version: str = "",
+    queue: str | None = None,
 ) -> Workflow[Any, Any] | Decorate:
     """Make an `async def` a durable workflow; bare (`@workflow`) or with options (`@workflow(timeout=60)`).
 
     `timeout`: seconds of active work after which the run fails; time spent waiting for people, timers and
     events does not count. `version`: give changed code another one and keep the old code beside it, under
     the same `name`: runs under way stay with the version they began with, new ones take the one that is
-    listed last. Raises `InvalidDefinition` when the function is not async or an option makes no sense.
+    listed last. `queue`: where its runs wait for room, children included, unless a start names another. Raises `InvalidDefinition` when the function is not async or an option makes no sense.
     """
     if timeout is not None and timeout <= 0:
         raise InvalidDefinition("@workflow: timeout must be above 0 seconds")
     if version and (len(version) > MAX_NAME or not version.isprintable()):
         raise InvalidDefinition(f"@workflow: version must be up to {MAX_NAME} printable characters")
-    decorate = Decorate(name, timeout, version)
+    decorate = Decorate(name, timeout, version, queue)
     return decorate if function is None else decorate(function)

@@ -86,8 +86,14 @@ runs = Table(
 UNFINISHED = frozenset({RunState.PENDING, RunState.RUNNING})
 """The states of runs that an engine takes up when it starts."""
 
-IS_UNFINISHED = runs.c.state.in_(inline(UNFINISHED))
-"""The condition of the index by which unfinished runs are found among any number of finished ones."""
+_IS_PENDING = runs.c.state == inline([RunState.PENDING])[0]
+_IS_PLACED = runs.c.queue.is_not(None)
+
+QUEUED = _IS_PENDING & _IS_PLACED
+"""The condition of the indexes by which the next runs of a queue are found among any number of pending ones."""
+
+IS_UNFINISHED = runs.c.state.in_(inline(UNFINISHED)) & ~QUEUED
+"""The condition of the index by which unfinished runs are found among any number of finished and queued ones."""
 
 WAKES = (runs.c.state == inline([RunState.WAITING])[0]) & runs.c.wake_at.is_not(None)
 """The condition of the index by which waiting runs are found when their time has come."""
@@ -395,3 +401,6 @@ owner = Table(
     Column("since", Double, nullable=False),
 )
 """One row: the process that owns, or last owned, the database. Its epoch grows with each change of owner."""
+
+# Declared apart, and part of the same metadata wherever that is asked for.
+import podium.storage.queue_tables  # noqa: E402, F401

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 from podium.domain.errors import ControlFlow, Retryable, StepStalled, Terminal
@@ -75,3 +75,13 @@ def _after_failure(error: BaseException, request: Execute, attempts: int, host: 
     if later is not None and attempts <= policy.reschedules:
         return Suspended(record, host.clock() + later)
     return Failed(record)
+
+
+def work(
+    under_way: set[asyncio.Task[None]], attempt: Coroutine[Any, Any, None], name: str
+) -> asyncio.Task[None]:
+    """Run `attempt` as a task of this name, which is in `under_way` until it has ended; returns the task."""
+    task = asyncio.get_running_loop().create_task(attempt, name=name)
+    under_way.add(task)
+    task.add_done_callback(under_way.discard)
+    return task

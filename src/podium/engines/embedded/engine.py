@@ -11,11 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from podium.domain.errors import ErrorRecord, RunCancelled, StorageUnavailable
-from podium.domain.happenings import Happening, RunMoved
+from podium.domain.happenings import EntryMade, Happening, RunMoved
 from podium.domain.inbox import DeliveryKind
 from podium.domain.states import TERMINAL_RUN_STATES, RunState
 from podium.engines.embedded.active_run import PAUSED, ActiveRun
-from podium.engines.embedded.attempts import end_of_all
+from podium.engines.embedded.attempts import end_of_all, work
 from podium.engines.embedded.controls import Course, course_for
 from podium.engines.embedded.host import Host
 from podium.engines.embedded.line import Line
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from podium.domain.ids import RunId
     from podium.domain.runs import Run
-    from podium.flow.catalog import WorkflowCatalog
+    from podium.engines.embedded.queues import Queues
+    from podium.flow.catalog import AnyWorkflow, WorkflowCatalog
     from podium.ports.execution import Executors
     from podium.settings.engine import EngineSettings
 
@@ -55,6 +56,7 @@ class EmbeddedEngine:
         executors: Executors,
         settings: EngineSettings,
         tell: Callable[[Happening], None],
+        queues: Queues,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._journal = journal
@@ -63,6 +65,7 @@ class EmbeddedEngine:
         self._listener = tell
         self._clock = clock
         self._watcher = Watcher(journal, settings.poll_interval, clock, self._wanted, self._looked)
+        self._attempts: set[asyncio.Task[None]] = set()
         self._host = Host(
             journal,
             workflows,
@@ -70,14 +73,15 @@ class EmbeddedEngine:
             settings,
             clock,
             random.Random().random,
-            self._work,
+            partial(work, self._attempts),
             self._tell,
             self._left,
-            self._adopt,
+            # Without its row: after a crash the child may exist already and be further on.
+            lambda child: self._call_in(child.id),
             self._watcher.look,
         )
+        self._queues = queues
         self._active: dict[RunId, ActiveRun] = {}
-        self._attempts: set[asyncio.Task[None]] = set()
         self._loading: dict[RunId, asyncio.Task[None]] = {}
         self._line = Line()
         self._being_stored = 0
@@ -87,7 +91,7 @@ class EmbeddedEngine:
         self._ending: set[RunId] = set()
         self._waiters = Waiters()
         self._quiet = asyncio.Event()
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self._only: RunId | None = None
         self._failure: Exception | None = None
         self._closing = False
@@ -106,7 +110,10 @@ class EmbeddedEngine:
         # Before anything can seem idle, whatever has a delivery waiting is to be taken up.
         await self._watcher.read_inbox()
         self._admit()
-        self._watching = asyncio.get_running_loop().create_task(self._watch())
+        names = {workflow.name for workflow in self._workflows}
+        await self._queues.open(names, only, self._room, self._call_in, self._looked)
+        for watch in (self._watcher.watch, self._queues.watch):
+            self._watching.append(asyncio.get_running_loop().create_task(self._watch(watch)))
         return taken_up
 
     async def submit(self, run: Run) -> tuple[Run, bool]:
@@ -120,16 +127,12 @@ class EmbeddedEngine:
         return await asyncio.shield(asyncio.get_running_loop().create_task(self._submit(run)))
 
     async def _submit(self, run: Run) -> tuple[Run, bool]:
-        if self._free > len(self._line) + self._being_stored:
-            # It can begin as soon as it is stored, so it is stored as begun: one commit less.
-            run = replace(run, state=RunState.RUNNING, started_at=self._clock())
-        self._being_stored += 1
-        try:
-            stored = await self._journal.create(run)
-        finally:
-            self._being_stored -= 1
+        if run.placement.queue is not None:
+            stored = await self._queues.place(run)
+        else:
+            stored = await self._store(run)
         is_new = stored.seed == run.seed
-        if is_new:
+        if is_new and run.placement.queue is None:
             self._line.add_new(stored)
         elif stored.workflow != run.workflow:
             return stored, False
@@ -141,6 +144,16 @@ class EmbeddedEngine:
             await self._unblock(stored.id)
         self._admit()
         return stored, is_new
+
+    async def _store(self, run: Run) -> Run:
+        if self._free > len(self._line) + self._being_stored:
+            # It can begin as soon as it is stored, so it is stored as begun: one commit less.
+            run = replace(run, state=RunState.RUNNING, started_at=self._clock())
+        self._being_stored += 1
+        try:
+            return await self._journal.create(run)
+        finally:
+            self._being_stored -= 1
 
     async def _unblock(self, run_id: RunId) -> None:
         self._unblocked.add(run_id)
@@ -183,7 +196,7 @@ class EmbeddedEngine:
 
     def _at_work(self) -> bool:
         runs = self._active or self._loading or self._line or self._asleep or self._ending
-        return bool(runs) or self._watcher.is_busy
+        return bool(runs) or self._watcher.is_busy or self._queues.has_work
 
     async def close(self) -> None:
         """Stop working. Runs stay as the journal has them; attempts under way are cancelled and their end awaited.
@@ -198,10 +211,7 @@ class EmbeddedEngine:
         self._waiters.fail(
             StorageUnavailable("Podium has been closed; the run goes on when it is opened again.")
         )
-        own: list[asyncio.Task[Any]] = [
-            *self._loading.values(),
-            *([self._watching] if self._watching else []),
-        ]
+        own: list[asyncio.Task[Any]] = [*self._loading.values(), *self._watching]
         for task in own:
             task.cancel()
         # Attempts are cancelled by now; a second time would tear them out of their clean-up.
@@ -227,6 +237,15 @@ class EmbeddedEngine:
                 # Only a run that nobody is about to change is read; what is read is then so.
                 self._loading[run_id] = asyncio.get_running_loop().create_task(self._load(run_id))
             free -= 1
+        self._queues.roomier()
+
+    def _room(self) -> int:
+        taken = len(self._active) + len(self._loading) + len(self._line)
+        return 0 if self._stopped else self._settings.max_active_runs - taken
+
+    def _call_in(self, run_id: RunId) -> None:
+        self._take_up(run_id)
+        self._admit()
 
     async def _load(self, run_id: RunId) -> None:
         try:
@@ -263,19 +282,26 @@ class EmbeddedEngine:
             case Course.LEAVE:
                 self._waiters.moved(last_move(run))
             case Course.BEGIN:
-                self._bring_in(
-                    loaded, must_end=run.state is RunState.BLOCKED and DeliveryKind.CANCEL in kinds
-                )
+                self._bring_in(loaded, must_end=DeliveryKind.CANCEL in kinds)
 
     def _bring_in(self, loaded: LoadedRun, *, must_end: bool) -> None:
         run = loaded.run
         workflow = self._workflows.find(run.workflow, run.version)
         if workflow is None or not self._is_ours(run):
             self._watcher.disregard(run.id)
-            return
+        elif self._queues.keeps(run):
+            if self._queues.has_called(run.id):  # since it was read
+                self._take_up(run.id)
+            elif run.state is RunState.PAUSED:
+                pauses = self._watcher.take_mail(run.id, (DeliveryKind.PAUSE, DeliveryKind.RESUME))
+                self._move_without_code(run, RunState.PENDING, None, self._clock(), taking(pauses))
+        else:
+            self._enter(workflow, loaded, must_end=must_end)
+
+    def _enter(self, workflow: AnyWorkflow, loaded: LoadedRun, *, must_end: bool) -> None:
+        run, must_end = loaded.run, must_end and loaded.run.state is RunState.BLOCKED
         self._unblocked.discard(run.id)
-        active = ActiveRun(self._host, workflow, loaded, must_end=must_end)
-        self._active[run.id] = active
+        self._active[run.id] = active = ActiveRun(self._host, workflow, loaded, must_end=must_end)
         # From a callback and not from here: workflow code may not run inside a task of this loop.
         asyncio.get_running_loop().call_soon(self._begin, active)
 
@@ -315,13 +341,9 @@ class EmbeddedEngine:
 
         self._journal.commit([move, *also], done)
 
-    def _adopt(self, child: Run) -> None:
-        # Without its row: after a crash the child may exist already and be further on.
-        self._take_up(child.id)
-        self._admit()
-
     def _left(self, run_id: RunId, wake_at: float | None) -> None:
-        self._active.pop(run_id, None)
+        left = self._active.pop(run_id, None)
+        self._queues.left(run_id, None if left is None else left.run)
         if wake_at is not None and not self._stopped:
             self._watcher.look_at(wake_at)
         if self._watcher.has_mail(run_id) or run_id in self._unblocked:
@@ -330,17 +352,11 @@ class EmbeddedEngine:
         self._admit()
         self._quiet.set()
 
-    def _work(self, attempt: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(attempt, name=name)
-        self._attempts.add(task)
-        task.add_done_callback(self._attempts.discard)
-        return task
-
     # what comes from outside
 
-    async def _watch(self) -> None:
+    async def _watch(self, watch: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await self._watcher.watch()
+            await watch()
         except Exception as error:  # noqa: BLE001 - without its watcher the engine would wait for ever
             self._fail(error)
 
@@ -363,10 +379,9 @@ class EmbeddedEngine:
 
     def _tell(self, happening: Happening) -> None:
         if isinstance(happening, RunMoved):
-            if happening.wake_at is not None:
-                self._asleep.add(happening.run)
-            else:
-                self._asleep.discard(happening.run)
+            (self._asleep.discard if happening.wake_at is None else self._asleep.add)(happening.run)
+        elif isinstance(happening, EntryMade) and happening.entry.run in self._active:
+            self._queues.note(self._active[happening.entry.run].run, happening.entry)
         try:
             self._listener(happening)
         except Exception:  # noqa: BLE001 - a faulty listener is no reason to stop a run
@@ -390,6 +405,7 @@ class EmbeddedEngine:
 
     def _stop(self) -> None:
         self._watcher.stop()
+        self._queues.stop()
         for active in self._active.values():
             active.close()
         self._active.clear()

@@ -10,7 +10,7 @@ from podium.domain.happenings import RunMoved
 from podium.domain.ids import child_run_id, digest, repeated_key, review_id
 from podium.domain.inbox import Delivery, DeliveryKind
 from podium.domain.reviews import Review
-from podium.domain.runs import Parent, Run
+from podium.domain.runs import Parent, Placement, Run
 from podium.domain.states import ReviewState
 from podium.flow.failures import decode_error, encode_error
 from podium.ports.journal import Change, CloseReviews, CreateRun, Deliver, TakeDelivery
@@ -60,7 +60,13 @@ def child_of(
         parent=Parent(run.id, key),
         source=run.source,
         version=workflow.version,
+        placement=_placed(run, workflow, at),
     )
+
+
+def _placed(run: Run, workflow: Workflow[Any, Any], at: float) -> Placement:
+    # In its queue a child is as urgent as its parent.
+    return Placement() if workflow.queue is None else Placement(workflow.queue, run.placement.priority, at)
 
 
 def cancelled_child(child: Run) -> tuple[Change, ...]:
