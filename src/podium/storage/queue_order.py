@@ -10,8 +10,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, or_, 
 
 from podium.domain.ids import RunId
 from podium.domain.states import RunState
-from podium.storage.queue_tables import QUEUE_BEGAN
-from podium.storage.tables import inline, runs
+from podium.storage.tables import QUEUE_BEGAN, inline, runs
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -30,17 +30,20 @@ from podium.storage import blobs
 from podium.storage.entries import entries_of, entry_query
 from podium.storage.present import insert_unless_present
 from podium.storage.queue_order import are_mine, next_runs, next_start, of
-from podium.storage.queue_tables import (
+from podium.storage.rows import run_row
+from podium.storage.runs import get_run
+from podium.storage.tables import (
     DEBOUNCED,
     OPEN_QUEUE_STATES,
     QUEUE_BEGAN,
     QUEUE_ENDED,
     QUEUE_OPEN,
+    QUEUED,
+    inline,
+    journal,
     queues,
+    runs,
 )
-from podium.storage.rows import run_row
-from podium.storage.runs import get_run
-from podium.storage.tables import QUEUED, inline, journal, runs
 from podium.storage.texts import storable
 
 if TYPE_CHECKING:

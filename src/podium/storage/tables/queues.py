@@ -1,11 +1,21 @@
-"""What queues need of the tables: the indexes by which runs are admitted, and the limits that were declared."""
+"""What queues need: the indexes by which runs are admitted, and the limits that were declared."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    Table,
+    Text,
+)
 
 from podium.domain.states import RunState
-from podium.storage.tables import QUEUED, inline, metadata, runs
+from podium.storage.tables.base import inline, metadata
+from podium.storage.tables.runs import QUEUED, runs
 
 IS_PLACED = runs.c.queue.is_not(None)
 """Whether a run is, or was, placed in a queue."""

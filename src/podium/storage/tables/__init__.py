@@ -1,0 +1,70 @@
+"""The tables, declared once for SQLite and PostgreSQL.
+
+A run is named by text outside and by a number inside: the journal, by far the largest table, refers to the
+number, which keeps its index small and its newest entries together.
+"""
+
+from __future__ import annotations
+
+from podium.storage.tables.base import RowNumber, inline, metadata
+from podium.storage.tables.journal import archive_values, archives, blobs, journal, kept_values
+from podium.storage.tables.messages import chunks, event_keys, inbox
+from podium.storage.tables.owner import owner
+from podium.storage.tables.queues import (
+    DEBOUNCED,
+    IS_PLACED,
+    OPEN_QUEUE_STATES,
+    QUEUE_BEGAN,
+    QUEUE_ENDED,
+    QUEUE_OPEN,
+    QUEUED_STATE,
+    queues,
+)
+from podium.storage.tables.reviews import decisions, reviews
+from podium.storage.tables.runs import (
+    HAS_ENDED,
+    IS_CHILD,
+    IS_UNFINISHED,
+    QUEUED,
+    UNFINISHED,
+    WAKES,
+    attributes,
+    runs,
+)
+from podium.storage.tables.triggers import emitted, emitted_keys, triggers
+
+__all__ = [
+    "DEBOUNCED",
+    "HAS_ENDED",
+    "IS_CHILD",
+    "IS_PLACED",
+    "IS_UNFINISHED",
+    "OPEN_QUEUE_STATES",
+    "QUEUED",
+    "QUEUED_STATE",
+    "QUEUE_BEGAN",
+    "QUEUE_ENDED",
+    "QUEUE_OPEN",
+    "UNFINISHED",
+    "WAKES",
+    "RowNumber",
+    "archive_values",
+    "archives",
+    "attributes",
+    "blobs",
+    "chunks",
+    "decisions",
+    "emitted",
+    "emitted_keys",
+    "event_keys",
+    "inbox",
+    "inline",
+    "journal",
+    "kept_values",
+    "metadata",
+    "owner",
+    "queues",
+    "reviews",
+    "runs",
+    "triggers",
+]
