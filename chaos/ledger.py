@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from chaos.stored import Stored
+from chaos.stored import Stored, struck_by
 from podium.domain.happenings import EntryMade, Happening, RunMoved
 from podium.domain.states import TERMINAL_RUN_STATES
 
@@ -25,6 +25,8 @@ class Ledger:
     """Operations whose outcome is known to be on disk: run and key."""
     begun: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often the body of a step was entered."""
+    retried: set[str] = field(default_factory=set)
+    """Runs of which a retry was asked for."""
     violations: list[str] = field(default_factory=list)
     last: Stored = field(default_factory=Stored)
 
@@ -35,15 +37,24 @@ class Ledger:
                 self.entries[entry.run, entry.seq] = entry
                 if entry.type in {"done", "error"}:
                     self.settled.add((entry.run, entry.key))
+                elif entry.type == "retry":
+                    for seq in struck_by(entry.payload):
+                        self.settled.discard((entry.run, self._key_of(entry.run, seq)))
             case RunMoved(run=run, state=state):
                 self.started.add(run)
+                self.ended.pop(run, None)
                 if state in TERMINAL_RUN_STATES:
                     self.ended[run] = happening
+
+    def may_go_on(self, run: str) -> None:
+        """Note that somebody asked for a run that failed to be tried again: what is struck out of it may be redone."""
+        self.ended.pop(run, None)
+        self.retried.add(run)
 
     def begins(self, run: str, key: str, *, at_most_once: bool) -> None:
         """Note that a step's body is entered."""
         self.begun[run, key] += 1
-        if (run, key) in self.settled:
+        if (run, key) in self.settled and run.partition("/")[0] not in self.retried:
             self.violations.append(f"{key} of {run} was executed again although its outcome was on disk")
         if at_most_once and self.begun[run, key] > 1:
             self.violations.append(f"at-most-once {key} of {run} was executed {self.begun[run, key]} times")
@@ -69,5 +80,9 @@ class Ledger:
         for place, before in self.last.journal.items():
             if stored.journal.get(place) != before:
                 self.violations.append(f"entry {place} was on disk and has changed or gone")
-        self.settled |= stored.settled
+        self.settled = stored.settled
         self.last = stored
+
+    def _key_of(self, run: str, seq: int) -> str:
+        told, earlier = self.entries.get((run, seq)), self.last.journal.get((run, seq))
+        return told.key if told else earlier.key if earlier else ""

@@ -32,12 +32,17 @@ from chaos.part import Effort, Outcome
 from chaos.replayed import replay_differs
 from chaos.vfs import faulty_vfs
 from chaos.watched import WatchedApp
-from podium import StateConflict, StorageUnavailable
+from chaos.workload import listener
+from podium import RunState, StateConflict, StorageUnavailable
 from podium.domain.happenings import Happening
 from tests.support.programs import Tree, tree_of, with_children
 
 SCALE = 0.004
 HOUR = 3600.0
+MOST_VIOLATIONS = 5
+"""Violations after which there is enough to look at."""
+EVENTS = 5
+"""Events that a listener waits for."""
 
 
 class Chaos(RuleBasedStateMachine):
@@ -55,6 +60,7 @@ class Chaos(RuleBasedStateMachine):
         self.ledger = self.database.ledger
         self.trees: list[Tree] = []
         self.orders = 0
+        self.sent: list[int] = []
         self.offset = self.furthest = 0.0
         self.is_busy = False
         self._stack = AsyncExitStack()
@@ -85,6 +91,26 @@ class Chaos(RuleBasedStateMachine):
     def cancel(self, which: int) -> None:
         """Cancel a run, whatever it is doing."""
         self._do(self._cancel(f"tree-{which % len(self.trees)}"))
+
+    @precondition(lambda self: self.trees)
+    @rule(which=st.integers(0, 100), verb=st.sampled_from(("pause", "resume", "retry")))
+    def control(self, which: int, verb: str) -> None:
+        """Pause a run, let it go on, or try it again from what failed."""
+        self._do(self._control(f"tree-{which % len(self.trees)}", verb))
+
+    @rule()
+    def start_a_listener(self) -> None:
+        """Start a run that waits for events."""
+        self.is_busy = True
+        self.sent.append(0)
+        self._do(self.app.start(listener, EVENTS, run_id=f"listener-{len(self.sent) - 1}"))
+
+    @precondition(lambda self: self.sent)
+    @rule(which=st.integers(0, 100))
+    def send_an_event(self, which: int) -> None:
+        """Send a listener its next event, or once more the last one of which nobody said that it was accepted."""
+        self.is_busy = True
+        self._do(self._send(which % len(self.sent)))
 
     @rule(fault=st.sampled_from(list(Fault)), at=st.integers(1, 60))
     def let_a_fault_come(self, fault: Fault, at: int) -> None:
@@ -177,6 +203,25 @@ class Chaos(RuleBasedStateMachine):
             await (await self.app.get(run_id)).cancel()
             self._count("cancelled")
 
+    async def _control(self, run_id: str, verb: str) -> None:
+        if run_id not in self.ledger.started:
+            return
+        handle = await self.app.get(run_id)
+        with suppress(StateConflict):
+            if verb == "retry" and await handle.status() in {RunState.FAILED, RunState.BLOCKED}:
+                self.ledger.may_go_on(run_id)
+            async with asyncio.timeout(PATIENCE):
+                await getattr(handle, verb)()
+            self._count({"pause": "paused", "resume": "resumed", "retry": "retried"}[verb])
+
+    async def _send(self, which: int) -> None:
+        handle = await self.app.start(listener, EVENTS, run_id=f"listener-{which}")
+        with suppress(StateConflict):
+            number = self.sent[which]
+            await handle.send_event("tick", number, dedupe=str(number))
+            self.sent[which] += 1
+            self._count("event sent")
+
     async def _replay(self, which: int) -> None:
         if f"tree-{which}" not in self.ledger.started:
             return
@@ -188,7 +233,25 @@ class Chaos(RuleBasedStateMachine):
         async with asyncio.timeout(PATIENCE):
             await work.begin(self.app, self.ledger)
             await self.app.idle()
+            for run in await self.app.list(states=[RunState.PAUSED], limit=1000):
+                await self.app.runs.resume(run.id)
+            self.app.look()
+            await self.app.idle()
+            for which in range(len(self.sent)):
+                await self._listened(which)
         self.ledger.violations += await ends(self.app, work)
+
+    async def _listened(self, which: int) -> None:
+        handle = await self.app.start(listener, EVENTS, run_id=f"listener-{which}")
+        with suppress(StateConflict):
+            for number in range(EVENTS):
+                # Those that were accepted before are known by their keys.
+                is_new = await handle.send_event("tick", number, dedupe=str(number))
+                if is_new and number < self.sent[which]:
+                    self.ledger.violations.append(f"event {number} of {handle.id} was accepted, and is lost")
+        heard = await handle.result()
+        if heard != list(range(EVENTS)):
+            self.ledger.violations.append(f"{handle.id} heard {heard}")
 
     def _count(self, what: str) -> None:
         type(self).tried[what] += 1
@@ -225,6 +288,8 @@ def machines(effort: Effort) -> Outcome:
             drive(dice.randrange(2**32), examples=5)
         except BaseException as error:  # noqa: BLE001 - a group of failures, or one, or a flaky one
             outcome.violations.append(f"machine, round {number}: {_told(error)}")
+            if len(outcome.violations) == MOST_VIOLATIONS:
+                break
     return outcome
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from typing import assert_never
 
 import orjson
 
 from chaos.watched import WatchedApp
 from podium.domain.errors import ErrorRecord, PodiumError
-from podium.domain.journal import DELIVERED, Entry
+from podium.domain.journal import DELIVERED, Entry, EntryType
 from podium.domain.runs import Run
 from podium.domain.states import RunState
-from podium.flow.execution import Completed, Errored, Result, Stopped
+from podium.flow.results import Completed, Continued, Errored, Result, Stopped
 from tests.support.programs import Tree, program
 from tests.support.replay import Life
 
@@ -25,7 +26,11 @@ async def replay_differs(app: WatchedApp, run_id: str, tree: Tree, scale: float)
     run = await app.runs.get(run_id)
     if run.started_at is None:
         return []
-    entries = [entry for entry in await app.journal(run_id) if entry.type in DELIVERED]
+    journal = await app.journal(run_id)
+    if any(entry.type is EntryType.RETRY for entry in journal):
+        # What no longer counts of it is for the engine alone to tell.
+        return []
+    entries = [entry for entry in journal if entry.type in DELIVERED]
     try:
         return _differs(run, entries, tree, scale)
     except PodiumError as error:
@@ -57,9 +62,11 @@ def _ended_as(result: Result | None) -> tuple[object, object, object]:
     match result:
         case Completed(value):
             return RunState.COMPLETED, orjson.dumps(value), None
-        case Errored(error):
+        case Errored(error=error):
             return RunState.FAILED, None, error
         case Stopped():
             return RunState.CANCELLED, None, ErrorRecord("RunCancelled", "the run was cancelled")
-        case None:
+        case Continued() | None:
             return None, None, None
+        case _:
+            assert_never(result)

@@ -24,6 +24,7 @@ from podium.storage.sqlite.database import open_sqlite
 CALLS = 40
 """How late the power may fail, in writes or syncs."""
 
+OLDEST = "0001"
 SETTINGS = StorageSettings()
 
 
@@ -92,9 +93,10 @@ def _make(path: Path, revision: str) -> None:
         raw.execute(f"PRAGMA application_id = {identity.APPLICATION_ID}")
         # Begins SQLAlchemy's own view of the transaction, in which Alembic then stays.
         revision_of(conn)
-        command.upgrade(alembic_config(conn), revision)
+        command.upgrade(alembic_config(conn), OLDEST)
         raw.execute(
             "INSERT INTO runs (id, tenant, workflow, state, created_at, seed, input_tokens, output_tokens, cost_nanos,"
             " active_seconds, output) VALUES ('kept', 'default', 'order', 'completed', 1, 1, 0, 0, 0, 0, '1')"
         )
+        command.upgrade(alembic_config(conn), revision)
         raw.execute("COMMIT")

@@ -6,7 +6,7 @@ import asyncio
 import random as dice
 from typing import Any
 
-from podium import current_step, gather, sleep, step, workflow
+from podium import current_step, gather, sleep, step, wait_for_event, workflow
 from tests.support.programs import branch, program
 
 LONG = 3_000
@@ -56,7 +56,13 @@ async def anything(tree: list[Any], scale: float) -> str:
     return str(await program(tuple(tree), scale)([]))
 
 
-WORKFLOWS = (order, child, anything, branch)
+@workflow
+async def listener(events: int) -> list[int]:
+    """Return the payloads of so many events, in the order in which they came."""
+    return [await wait_for_event("tick", int) for _ in range(events)]
+
+
+WORKFLOWS = (order, child, anything, branch, listener)
 
 
 def receipt(i: int, total: int) -> str:
