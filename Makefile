@@ -10,7 +10,7 @@ DESK := examples/support_desk
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench performance peers docs snapshot lock clean
+.PHONY: help setup run test lint format bench performance peers chaos docs snapshot lock clean
 
 help: ## Say what can be made
 	@echo 'usage: make TARGET'
@@ -46,6 +46,9 @@ performance: peers ## Measure everything and write docs/performance.md
 # Without them the rest is measured all the same.
 peers: setup ## Build .venv-bench, with the engines that the benchmarks compare with (free when nothing changed)
 	@$(PYTHON) scripts/environment.py peers || echo 'peers: could not be installed (the reason is above)' >&2
+
+chaos: setup ## Break disks, processes and clocks under the engine; SEED= repeats, CHAOS= passes other options
+	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
 docs: setup ## Write the pages under docs/ that are generated from the code
 	@$(BIN)/python scripts/state_machines.py

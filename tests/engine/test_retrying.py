@@ -13,6 +13,7 @@ from podium import (
     wait_for_event,
     workflow,
 )
+from podium.domain.journal import EntryType
 from tests.support.apps import app_on
 from tests.support.world import slow, work, world
 
@@ -55,6 +56,23 @@ class TestRetry:
             assert done.count("c") == 1
             assert all(world.calls.count(name) <= 2 for name in "abde")
             assert sorted(set(world.calls)) == list("abcde")
+
+    async def test_a_run_that_fails_again_at_once_is_retried_once(self, database):
+        @workflow
+        async def hopeless() -> None:
+            await work("a")
+            raise ValueError("always")
+
+        async with app_on(database, hopeless) as app:
+            run = await app.start(hopeless, run_id="r")
+            for retries in range(3):
+                with pytest.raises(RunFailed):
+                    await run.result()
+                await app.idle()
+                types = [entry.type for entry in await app.journal("r")]
+                assert types.count(EntryType.RETRY) == retries
+                assert await app.inbox_is_empty()
+                await run.retry()
 
     async def test_a_retried_run_survives_a_restart_and_a_second_retry(self, database):
         @workflow

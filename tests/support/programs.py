@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from random import Random as Dice
 from typing import Any
 
-from podium import StepFailed, gather, now, random, sleep, step, uuid
+from podium import StepFailed, gather, now, random, sleep, step, uuid, workflow
 from podium.flow.steps import Step
 from tests.support.replay import Log, Program
 
@@ -184,6 +184,10 @@ async def nap(memory: Memory, seconds: float) -> str:
     return "napped"
 
 
+async def as_a_child(memory: Memory, tree: Tree) -> str:
+    return await branch(list(tree), memory.scale)
+
+
 async def draw(memory: Memory) -> str:
     return f"{random():.3f} {uuid()} {asyncio.get_running_loop().time():.3f}"
 
@@ -208,7 +212,14 @@ NODES: dict[str, Callable[..., Awaitable[str]]] = {
     "sleep": pause,
     "nap": nap,
     "draw": draw,
+    "child": as_a_child,
 }
+
+
+@workflow
+async def branch(tree: list[Any], scale: float) -> str:
+    return str(await program(tuple(tree), scale)([]))
+
 
 SECONDS = (0, 0.5, 1.0, 1.0, 2.5, 2.5, 5.0, 5.0)
 MANY = ("seq", "gather", "asyncio.gather", "group", "race", "as_completed")
@@ -243,3 +254,10 @@ def parts_of(leaves: int, parts: int, dice: Dice) -> list[int]:
 def a_program(seed: int, leaves: int, scale: float = 1.0) -> Program:
     """The program of that seed and size."""
     return program(tree_of(leaves, Dice(seed)), scale)
+
+
+def with_children(tree: Tree, dice: Dice, share: float) -> Tree:
+    """The same program, in which about that share of the parts of every node are runs of their own."""
+    if dice.random() < share and tree[0] not in {"nap", "sleep", "draw"}:
+        return ("child", tree)
+    return tuple(with_children(part, dice, share) if isinstance(part, tuple) else part for part in tree)

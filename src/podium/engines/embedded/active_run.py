@@ -70,22 +70,24 @@ class ActiveRun:
         """Whether the run has begun and not ended or left. Otherwise deliveries wait for it to be loaded again."""
         return self._state is not None and not self._closed and self._execution.result is None
 
-    def begin(self) -> None:
+    def begin(self, taken: Sequence[Change] = ()) -> None:
         """Replay the journal. To be called from a plain callback of the host's loop.
 
+        `taken` removes the requests that this answers, in one transaction with what records that they were met.
         What is open is taken up in `go_on`, so that deliveries that wait for the run can be handed over before.
         """
         try:
             self._read_history(self._loaded.entries)
         except PodiumError as lost:
             self._read_history(())
-            self._set_out()
+            self._set_out(taken)
             self._block(error_record(lost))
             return
-        self._set_out()
+        is_retried = self.run.state is RunState.FAILED
+        self._set_out(() if is_retried else taken)
         with self._blocked_by_errors():
-            if self.run.state is RunState.FAILED:
-                self._retry()
+            if is_retried:
+                self._retry(taken)
             self._execution.start(partial(self._workflow.call, self.run.input))
             self._take_stock()
             for entry in self._history.entries:
@@ -138,14 +140,14 @@ class ActiveRun:
         self._execution.close()
         self._operations.close()
 
-    def _set_out(self) -> None:
+    def _set_out(self, taken: Sequence[Change]) -> None:
         self._meter.go_on()
         if self._is_new and self.run.state is RunState.RUNNING:
             # Stored like that.
             self._state = RunState.RUNNING
             self._host.tell(RunMoved(self.run.id, self.run.workflow, self._state, self._began, Spending()))
         else:
-            self._move(RunState.RUNNING, at=self._began if self._is_new else None)
+            self._move(RunState.RUNNING, *taken, at=self._began if self._is_new else None)
 
     # its past
 
@@ -169,10 +171,10 @@ class ActiveRun:
             self._block,
         )
 
-    def _retry(self) -> None:
+    def _retry(self, taken: Sequence[Change]) -> None:
         plan = plan_retry(self._workflow, self.run, self._history)
         note = RetryNote(plan.struck, plan.reusable, self._meter.active_seconds)
-        entry = self._journal.mark(EntryType.RETRY, "", "retry", encode_retry(note), None)
+        entry = self._journal.mark(EntryType.RETRY, "", "retry", encode_retry(note), None, *taken)
         self._read_history([*self._loaded.entries, entry])
         self._meter.go_on()
 

@@ -307,8 +307,11 @@ class EmbeddedEngine:
 
     def _begin(self, active: ActiveRun) -> None:
         if not self._stopped:
-            active.begin()
-            self._hand_over(active.run.id)
+            run = active.run
+            # Answered by beginning, or a run that fails again at once would find the request and begin for ever.
+            retries = (DeliveryKind.RETRY,) if run.state in {RunState.FAILED, RunState.BLOCKED} else ()
+            active.begin(taking(self._watcher.take_mail(run.id, retries)) if retries else ())
+            self._hand_over(run.id)
             active.go_on()
 
     def _is_ours(self, run: Run) -> bool:

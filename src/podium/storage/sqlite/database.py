@@ -20,7 +20,7 @@ from podium.storage.owner import Owner, get_owner, take_over
 from podium.storage.revision import HEAD, revision_of, upgrade
 from podium.storage.sqlite import identity, lock
 from podium.storage.sqlite.connections import connect, driver, single_connection
-from podium.storage.sqlite.failures import cannot_open
+from podium.storage.sqlite.failures import cannot_open, cannot_read
 from podium.storage.sqlite.reader import Reader
 from podium.storage.sqlite.writer import Writer
 
@@ -47,6 +47,7 @@ class _Opened:
     path: Path
     conn: Connection
     watch: sqlite3.Connection
+    version: int
     held: BaseFileLock | None
     epoch: int | None
 
@@ -63,7 +64,7 @@ class SqliteStorage:
         self._owns = opened.held is not None
         self._held = opened.held
         self._watch: sqlite3.Connection | None = opened.watch
-        self._version = self.version()
+        self._version = opened.version
         self._reader = Reader(opened.path, settings)
         self._writer = Writer(opened.conn, opened.path, settings, opened.epoch)
 
@@ -142,6 +143,7 @@ class SqliteStorage:
         """Return whether anything was written since the last call, by another process or by this one.
 
         SQLite does not tell the two apart on a connection that only watches; a needless yes costs a look.
+        Raises `StorageUnavailable` when the database cannot be read.
         """
         before, self._version = self._version, self.version()
         return before != self._version
@@ -150,8 +152,13 @@ class SqliteStorage:
         """Return a number that is another one after anything was written; for those who keep the last one themselves."""
         if self._watch is None:
             return 0
-        version: int = self._watch.execute("PRAGMA data_version").fetchone()[0]
-        return version
+        try:
+            return _data_version(self._watch)
+        except sqlite3.Error as error:
+            failure = cannot_read(self._path, error)
+            if failure is None:
+                raise
+            raise failure from error
 
     def _check_owner(self) -> None:
         if not self._owns:
@@ -201,8 +208,10 @@ def _connect(path: Path, settings: StorageSettings, held: BaseFileLock | None) -
         undo.callback(conn.close)
         epoch = _prepare(path, conn, own=own)
         watch = connect(path, settings)
+        undo.callback(watch.close)
+        version = _data_version(watch)
         undo.pop_all()
-    return _Opened(path, conn, watch, held, epoch)
+    return _Opened(path, conn, watch, version, held, epoch)
 
 
 def _prepare(path: Path, conn: Connection, *, own: bool) -> int | None:
@@ -239,6 +248,11 @@ def _bring_up_to_date(path: Path, conn: Connection, *, own: bool) -> None:
         raise identity.older_revision(path, revision)
     with held:
         upgrade(conn)
+
+
+def _data_version(watch: sqlite3.Connection) -> int:
+    version: int = watch.execute("PRAGMA data_version").fetchone()[0]
+    return version
 
 
 def _last_owner(path: Path, settings: StorageSettings) -> Owner | None:
