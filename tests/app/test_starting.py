@@ -177,7 +177,7 @@ async def test_results_may_be_waited_for_in_any_number_and_given_up_after_a_whil
         await asyncio.sleep(0)
         free.set()
         assert await asyncio.gather(*waiting) == ["done"] * 5
-        assert not app._engine._waiters._waiting
+        assert not app._engine.waiters._waiting
 
 
 async def test_runs_are_listed_newest_first_by_state_and_workflow(database):

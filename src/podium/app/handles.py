@@ -54,7 +54,7 @@ class RunHandle(Generic[R]):
         Raises `RunFailed`, `RunCancelled` or `RunBlocked` when it ended otherwise, and `TimeoutError` when
         it has not ended within `timeout` seconds (the run goes on).
         """
-        end = self._engine.end_of(self.id)
+        end = self._engine.waiters.end_of(self.id)
         try:
             if not self._engine.holds(self.id):
                 run = await self._runs.get(self.id)
@@ -63,7 +63,7 @@ class RunHandle(Generic[R]):
             async with asyncio.timeout(timeout):
                 return self._result_of(await end)
         finally:
-            self._engine.forget(self.id, end)
+            self._engine.waiters.forget(self.id, end)
 
     async def cancel(self) -> None:
         """Ask for the run to be cancelled; its clean-up runs first. Raises `StateConflict` when it has ended."""
@@ -85,14 +85,14 @@ class RunHandle(Generic[R]):
 
         Returns once it has moved. Raises `StateConflict` when the run is neither failed nor blocked.
         """
-        moved = self._engine.beginning_of(self.id)
+        moved = self._engine.waiters.beginning_of(self.id)
         try:
             await self._runs.retry(self.id)
             self._engine.look()
             # Until it has moved, whoever asks for its result would be given the failure.
             await moved
         finally:
-            self._engine.forget(self.id, moved)
+            self._engine.waiters.forget(self.id, moved)
 
     async def fork(
         self, at: str | None = None, replace: Mapping[str, Any] | None = None, *, run_id: str | None = None

@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, Any
 from podium.domain.errors import ErrorRecord, RunCancelled, StorageUnavailable
 from podium.domain.happenings import EntryMade, Happening, RunMoved
 from podium.domain.inbox import DeliveryKind
-from podium.domain.states import TERMINAL_RUN_STATES, RunState
+from podium.domain.states import RunState
 from podium.engines.embedded.active_run import PAUSED, ActiveRun
 from podium.engines.embedded.attempts import end_of_all, work
+from podium.engines.embedded.audience import Audience
 from podium.engines.embedded.controls import Course, course_for
 from podium.engines.embedded.host import Host
 from podium.engines.embedded.line import Line
 from podium.engines.embedded.spawning import end_of_run, last_move, taking
-from podium.engines.embedded.waiters import Waiter, Waiters
 from podium.engines.embedded.watcher import Watcher
-from podium.ports.journal import Change, Journal, LoadedRun, MoveRun
+from podium.ports.journal import Journal, LoadedRun, MoveRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Iterable
 
     from podium.domain.ids import RunId
+    from podium.domain.inbox import Delivery
     from podium.domain.runs import Run
     from podium.engines.embedded.queues import Queues
     from podium.flow.catalog import AnyWorkflow, WorkflowCatalog
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _PAGE = 500
-_BEGINNING = frozenset({RunState.RUNNING})
-_ENDS = TERMINAL_RUN_STATES | {RunState.BLOCKED}
+_PAUSES = (DeliveryKind.PAUSE, DeliveryKind.RESUME)
 _UNFINISHED = frozenset({RunState.PENDING, RunState.RUNNING})
 _PATIENCE = 3.0
 """How many seconds closing waits for attempts that ignore their cancellation, before it ends them by force."""
@@ -46,7 +46,7 @@ _PATIENCE = 3.0
 class EmbeddedEngine:
     """Executes runs in this process, on the event loop that called `start`.
 
-    `tell` is called with every happening, after it is on disk.
+    `tell` is called with every happening, after it is on disk; `waiters` are those who wait for a run to move.
     """
 
     def __init__(
@@ -62,7 +62,8 @@ class EmbeddedEngine:
         self._journal = journal
         self._workflows = workflows
         self._settings = settings
-        self._listener = tell
+        self._audience = Audience(tell)
+        self.waiters = self._audience.waiters
         self._clock = clock
         self._watcher = Watcher(journal, settings.poll_interval, clock, self._wanted, self._looked)
         self._attempts: set[asyncio.Task[None]] = set()
@@ -85,11 +86,9 @@ class EmbeddedEngine:
         self._loading: dict[RunId, asyncio.Task[None]] = {}
         self._line = Line()
         self._being_stored = 0
-        self._asleep: set[RunId] = set()
         # Blocked runs that are to be tried again.
         self._unblocked: set[RunId] = set()
         self._ending: set[RunId] = set()
-        self._waiters = Waiters()
         self._quiet = asyncio.Event()
         self._watching: list[asyncio.Task[None]] = []
         self._only: RunId | None = None
@@ -122,7 +121,7 @@ class EmbeddedEngine:
         A stored run that is blocked is tried again with the code as it is now. Raises what made the
         database unusable.
         """
-        self._waiters.check()
+        self.waiters.check()
         # Shielded: a caller who gives up must not leave a stored run behind that nobody works on.
         return await asyncio.shield(asyncio.get_running_loop().create_task(self._submit(run)))
 
@@ -139,7 +138,7 @@ class EmbeddedEngine:
         elif stored.state in _UNFINISHED:
             self._take_up(stored.id)
         elif stored.state is RunState.WAITING and stored.wake_at is not None:
-            self._asleep.add(stored.id)
+            self._audience.asleep.add(stored.id)
         elif stored.state is RunState.BLOCKED and self._is_ours(stored):
             await self._unblock(stored.id)
         self._admit()
@@ -157,27 +156,15 @@ class EmbeddedEngine:
 
     async def _unblock(self, run_id: RunId) -> None:
         self._unblocked.add(run_id)
-        moved = self._waiters.wait(run_id, _BEGINNING)
+        moved = self.waiters.beginning_of(run_id)
         self._take_up(run_id)
         self._admit()
         # Until it has moved, whoever asks would be told that it is blocked.
         await moved
 
-    def end_of(self, run: RunId) -> Waiter:
-        """Return a future for the run's next move to a final state or to `blocked`."""
-        return self._waiters.wait(run, _ENDS)
-
     def holds(self, run: RunId) -> bool:
         """Return whether this engine has the run in memory, or will, so that its end is yet to come."""
         return run in self._active or run in self._line or run in self._loading
-
-    def beginning_of(self, run: RunId) -> Waiter:
-        """Return a future for the run's next move to `running`."""
-        return self._waiters.wait(run, _BEGINNING)
-
-    def forget(self, run: RunId, waiter: Waiter) -> None:
-        """Give back a future from `end_of` or `beginning_of` that is no longer needed."""
-        self._waiters.forget(run, waiter)
 
     def look(self) -> None:
         """Look into the inbox now: something was put there by this process."""
@@ -188,14 +175,14 @@ class EmbeddedEngine:
 
         Runs that sleep count as work when this engine has seen them go to sleep or was given them.
         """
-        self._waiters.check()
+        self.waiters.check()
         while self._at_work():
             self._quiet.clear()
             await self._quiet.wait()
-            self._waiters.check()
+            self.waiters.check()
 
     def _at_work(self) -> bool:
-        runs = self._active or self._loading or self._line or self._asleep or self._ending
+        runs = self._active or self._loading or self._line or self._audience.asleep or self._ending
         return bool(runs) or self._watcher.is_busy or self._queues.has_work
 
     async def close(self) -> None:
@@ -208,7 +195,7 @@ class EmbeddedEngine:
             for active in self._active.values():
                 active.save_spending()
         self._stop()
-        self._waiters.fail(
+        self.waiters.fail(
             StorageUnavailable("Podium has been closed; the run goes on when it is opened again.")
         )
         own: list[asyncio.Task[Any]] = [*self._loading.values(), *self._watching]
@@ -270,17 +257,13 @@ class EmbeddedEngine:
             case Course.DROP_MAIL:
                 self._drop_mail(run.id)
                 # Whoever waits for it read an older row.
-                self._waiters.moved(last_move(run))
+                self.waiters.moved(last_move(run))
             case Course.CANCEL:
-                mail = self._watcher.take_mail(run.id)
-                error, at = ErrorRecord(RunCancelled.__name__, "the run was cancelled"), self._clock()
-                ended = end_of_run(run, None, error, at)
-                self._move_without_code(run, RunState.CANCELLED, error, at, [*ended, *taking(mail)])
+                self._move_without_code(run, RunState.CANCELLED, self._watcher.take_mail(run.id))
             case Course.PAUSE:
-                pauses = self._watcher.take_mail(run.id, (DeliveryKind.PAUSE, DeliveryKind.RESUME))
-                self._move_without_code(run, RunState.PAUSED, None, self._clock(), taking(pauses))
+                self._move_without_code(run, RunState.PAUSED, self._watcher.take_mail(run.id, _PAUSES))
             case Course.LEAVE:
-                self._waiters.moved(last_move(run))
+                self.waiters.moved(last_move(run))
             case Course.BEGIN:
                 self._bring_in(loaded, must_end=DeliveryKind.CANCEL in kinds)
 
@@ -293,8 +276,7 @@ class EmbeddedEngine:
             if self._queues.has_called(run.id):  # since it was read
                 self._take_up(run.id)
             elif run.state is RunState.PAUSED:
-                pauses = self._watcher.take_mail(run.id, (DeliveryKind.PAUSE, DeliveryKind.RESUME))
-                self._move_without_code(run, RunState.PENDING, None, self._clock(), taking(pauses))
+                self._move_without_code(run, RunState.PENDING, self._watcher.take_mail(run.id, _PAUSES))
         else:
             self._enter(workflow, loaded, must_end=must_end)
 
@@ -329,9 +311,10 @@ class EmbeddedEngine:
         self._ending.discard(run_id)
         self._left(run_id, None)
 
-    def _move_without_code(
-        self, run: Run, state: RunState, error: ErrorRecord | None, at: float, also: Sequence[Change]
-    ) -> None:
+    def _move_without_code(self, run: Run, state: RunState, mail: Iterable[Delivery]) -> None:
+        at, ends = self._clock(), state is RunState.CANCELLED
+        error = ErrorRecord(RunCancelled.__name__, "the run was cancelled") if ends else None
+        also = [*taking(mail), *(end_of_run(run, None, error, at) if ends else ())]
         waiting_on = PAUSED if state is RunState.PAUSED else None
         move = MoveRun(run.id, state, at, run.spending, error=error, waiting_on=waiting_on)
         moved = RunMoved(run.id, run.workflow, state, at, run.spending, waiting_on, error)
@@ -381,16 +364,9 @@ class EmbeddedEngine:
     # telling
 
     def _tell(self, happening: Happening) -> None:
-        if isinstance(happening, RunMoved):
-            (self._asleep.discard if happening.wake_at is None else self._asleep.add)(happening.run)
-        elif isinstance(happening, EntryMade) and happening.entry.run in self._active:
+        if isinstance(happening, EntryMade) and happening.entry.run in self._active:
             self._queues.note(self._active[happening.entry.run].run, happening.entry)
-        try:
-            self._listener(happening)
-        except Exception:  # noqa: BLE001 - a faulty listener is no reason to stop a run
-            _log.exception("a listener failed on %s; the run goes on", type(happening).__name__)
-        if isinstance(happening, RunMoved):
-            self._waiters.moved(happening)
+        self._audience.tell(happening)
 
     @property
     def _stopped(self) -> bool:
@@ -404,7 +380,7 @@ class EmbeddedEngine:
             # The storage has told of its own failure already.
             _log.error("the engine stopped", exc_info=error)
         self._stop()
-        self._waiters.fail(error)
+        self.waiters.fail(error)
 
     def _stop(self) -> None:
         self._watcher.stop()

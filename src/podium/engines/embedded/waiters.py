@@ -6,10 +6,14 @@ import asyncio
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from podium.domain.states import TERMINAL_RUN_STATES, RunState
+
 if TYPE_CHECKING:
     from podium.domain.happenings import RunMoved
     from podium.domain.ids import RunId
-    from podium.domain.states import RunState
+
+_BEGINNING = frozenset({RunState.RUNNING})
+_ENDS = TERMINAL_RUN_STATES | {RunState.BLOCKED}
 
 Waiter = asyncio.Future["RunMoved"]
 """Gives the move that was waited for."""
@@ -30,6 +34,14 @@ class Waiters:
         else:
             self._waiting.setdefault(run, []).append((states, waiter))
         return waiter
+
+    def end_of(self, run: RunId) -> Waiter:
+        """Return a future for the run's next move to a final state or to `blocked`; see `wait`."""
+        return self.wait(run, _ENDS)
+
+    def beginning_of(self, run: RunId) -> Waiter:
+        """Return a future for the run's next move to `running`; see `wait`."""
+        return self.wait(run, _BEGINNING)
 
     def forget(self, run: RunId, waiter: Waiter) -> None:
         """Take back a future that is no longer needed."""
