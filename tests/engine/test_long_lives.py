@@ -200,8 +200,48 @@ class TestPatches:
             await app.story.state("r", RunState.WAITING)
         async with app_on(database, after) as app:
             await app.send_event("r", "go")
-            assert await (await app.get("r")).result() == "NEW"
+            assert await (await app.get("r")).result(timeout=20) == "NEW"
             assert [entry.type for entry in await app.journal("r")] == ["done", "patch", "done"]
+
+    async def test_a_run_that_goes_on_as_new_takes_the_new_code_from_the_beginning(self, database):
+        async def old(n: int) -> str:
+            await wait_for_event("go")
+            if n == 0:
+                continue_as_new(1)
+            return await work("old")
+
+        async def new(n: int) -> str:
+            if patched("better"):
+                return await work("new")
+            return await old(n)
+
+        (before,), (after,) = variants(old), variants(new)
+        async with app_on(database, before) as app:
+            await app.start(before, 0, run_id="r")
+            await app.story.state("r", RunState.WAITING)
+        async with app_on(database, after) as app:
+            await app.send_event("r", "go")
+            assert await (await app.get("r")).result(timeout=20) == "NEW"
+
+    async def test_a_generation_that_had_begun_keeps_to_the_old_code(self, database):
+        async def old(n: int) -> str:
+            if n == 0:
+                continue_as_new(1)
+            await wait_for_event("go")
+            return await work("old")
+
+        async def new(n: int) -> str:
+            if patched("better"):
+                return await work("new")
+            return await old(n)
+
+        (before,), (after,) = variants(old), variants(new)
+        async with app_on(database, before) as app:
+            await app.start(before, 0, run_id="r")
+            await app.story.state("r", RunState.WAITING)
+        async with app_on(database, after) as app:
+            await app.send_event("r", "go")
+            assert await (await app.get("r")).result(timeout=20) == "OLD"
 
     async def test_a_review_that_is_open_is_not_patched_away(self, database):
         async def old() -> str:

@@ -71,6 +71,17 @@ class TestSettle:
             with pytest.raises(RunFailed, match="it bounced"):
                 await (await app.get("r")).result()
 
+    async def test_starting_the_run_again_does_not_undo_what_was_settled(self, unknown):
+        world.gate.set()
+        async with open_database(unknown) as opened:
+            await opened.runs.settle("r", Settlement(SettlementKind.FAILED, "it bounced"))
+        async with app_on(unknown, sends) as app:
+            run = await app.start(sends, run_id="r")
+            await app.idle()
+            with pytest.raises(RunFailed, match="it bounced"):
+                await run.result()
+            assert world.calls == ["mail"]
+
     async def test_as_not_begun_so_that_it_is_done_now(self, unknown):
         world.gate.set()
         async with app_on(unknown, sends) as app:

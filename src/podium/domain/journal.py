@@ -43,7 +43,7 @@ class Entry:
 
     `seq` counts from 1 within the run. `payload` is UTF-8 JSON: the value of `done`, an `ErrorRecord` for
     `error` and failed attempts, an attempt's details for `attempt`, the signal's name for `signal`.
-    `attempt` counts from 1. `started_at` and `at` are seconds since the epoch: when the work began and
+    `attempt` counts from 1; 0 marks an outcome that a person settled. `started_at` and `at` are seconds since the epoch: when the work began and
     when the entry was made.
     """
 

@@ -53,6 +53,9 @@ class ActiveRun:
         self._workflow = workflow
         self._loaded = loaded
         self._is_new = loaded.is_new
+        # The code of a generation that begins now has not run before either.
+        self._is_fresh = loaded.is_new or self.run.id in host.renewed
+        host.renewed.discard(self.run.id)
         self._must_end = must_end
         self._journal = RunJournal(host, self.run.id, len(loaded.entries))
         # The run's time begins when its code first does, however long it was pending.
@@ -159,7 +162,7 @@ class ActiveRun:
                 # It counts no more, but it was paid for.
                 self._meter.add(decode_note(entry.payload))
         self._retried_at = self._history.active_seconds
-        self._execution = execution_of(self.run, self._history, self._began, is_live=self._is_new)
+        self._execution = execution_of(self.run, self._history, self._began, is_live=self._is_fresh)
         self._operations = OpenOperations(
             self._host,
             self._loaded,
@@ -334,6 +337,7 @@ class ActiveRun:
         self._host.journal.commit(changes, self._renewed)
 
     def _renewed(self) -> None:
+        self._host.renewed.add(self.run.id)
         self._left()
         self._host.mailed()
         self._host.child(self.run)

@@ -155,8 +155,11 @@ class EmbeddedEngine:
             self._being_stored -= 1
 
     async def _unblock(self, run_id: RunId) -> None:
+        if run_id in self._active:
+            # By something that came for it, such as a settlement.
+            return
         self._unblocked.add(run_id)
-        moved = self.waiters.beginning_of(run_id)
+        moved = self.waiters.wait(run_id, frozenset(RunState))
         self._take_up(run_id)
         self._admit()
         # Until it has moved, whoever asks would be told that it is blocked.
@@ -251,7 +254,10 @@ class EmbeddedEngine:
     def _activate(self, loaded: LoadedRun) -> None:
         run = loaded.run
         kinds = [delivery.kind for delivery in self._watcher.mail(run.id)]
-        if run.id in self._unblocked:
+        if run.state is not RunState.BLOCKED:
+            # It has moved since; to try a failed run again takes somebody's word.
+            self._unblocked.discard(run.id)
+        elif run.id in self._unblocked:
             kinds.append(DeliveryKind.RETRY)
         match course_for(run.state, kinds, has_begun=not loaded.is_new):
             case Course.DROP_MAIL:

@@ -284,7 +284,8 @@ class OpenOperations:
             return
         self._begun.discard(operation.key)
         self._fresh.pop(operation.key, None)
-        self._take(outcome, operation, 1, delivery.at, taken)
+        # What a person found out is the outcome of no attempt.
+        self._take(outcome, operation, int(isinstance(outcome, Suspended)), delivery.at, taken)
 
     def _start(self, operation: Operation, request: Execute) -> None:
         number = self._attempts.get(operation.key, 0) + 1
