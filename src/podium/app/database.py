@@ -12,6 +12,7 @@ from podium.app.reviews import Reviews
 from podium.app.runs import Runs
 from podium.app.triggers import Triggers
 from podium.domain.errors import StorageUnavailable
+from podium.ports.storage import Storage
 from podium.settings import StorageSettings
 from podium.storage.sqlite.database import open_sqlite
 from podium.storage.sqlite.lock import is_owned
@@ -19,29 +20,35 @@ from podium.storage.sqlite.lock import is_owned
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The runs, reviews, triggers and queues of a database."""
+    """The runs, reviews, triggers and queues of a database, and the database itself for other use-cases."""
 
     path: Path
     runs: Runs
     reviews: Reviews
     triggers: Triggers
     queues: QueueList
+    storage: Storage
 
     def is_owned(self) -> bool:
         """Return whether a process works on it at this moment."""
         return is_owned(self.path)
 
 
-@asynccontextmanager
-async def open_database(path: Path) -> AsyncIterator[Database]:
-    """Open an existing database without owning it; raises `StorageUnavailable` when it is not there or not ours."""
-    if not path.exists():  # noqa: ASYNC240 - one look at the file system, before there is any work to hold up
+def existing(path: Path) -> Path:
+    """Return `path`; raises `StorageUnavailable` when there is no such file."""
+    if not path.exists():
         raise StorageUnavailable(
             f"there is no database {path}. Start something first (`podium run FILE.py:workflow ...`), or name "
             "another one with --db or PODIUM_DATABASE."
         )
-    storage = await open_sqlite(path, settings=StorageSettings(), own=False)
+    return path
+
+
+@asynccontextmanager
+async def open_database(path: Path) -> AsyncIterator[Database]:
+    """Open an existing database without owning it; raises `StorageUnavailable` when it is not there or not ours."""
+    storage = await open_sqlite(existing(path), settings=StorageSettings(), own=False)
     try:
-        yield Database(path, Runs(storage), Reviews(storage), Triggers(storage), QueueList(storage))
+        yield Database(path, Runs(storage), Reviews(storage), Triggers(storage), QueueList(storage), storage)
     finally:
         await storage.close()

@@ -6,10 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 import pydantic_core
 
+from podium.app.callbacks import from_callback
 from podium.domain.errors import InvalidInput, UnknownRun
 from podium.domain.history import encode_spending, history_of
 from podium.domain.ids import RunId, checked_run_id, new_run_id
@@ -50,7 +52,7 @@ async def fork_run(
         raise InvalidInput(f"run {run_id!a} is of workflow {run.workflow!a}, whose code is not known here.")
     fork_id = new_run_id() if new_id is None else checked_run_id(new_id)
     try:
-        fork, beginning = forked(run, journal, workflow, fork_id, at, replacing)
+        fork, beginning = await from_callback(partial(forked, run, journal, workflow, fork_id, at, replacing))
     except (CodeChanged, Undecodable) as error:
         raise InvalidInput(f"run {run_id!a} cannot be forked there: {error}") from error
     threshold = StorageSettings().blob_threshold

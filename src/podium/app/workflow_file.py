@@ -78,7 +78,8 @@ def _workflows(module: ModuleType, location: str) -> dict[str, Workflow[Any, Any
 
 def _defined(module: ModuleType, path: Path, name: str, chosen: Workflow[Any, Any]) -> WorkflowFile:
     values = list(vars(module).values())
-    workflows = {value.name: value for value in values if isinstance(value, Workflow)}
+    # By identity: one may be held by two variables, and several versions of one have a name in common.
+    workflows = {id(value): value for value in values if isinstance(value, Workflow)}
     prompts = tuple(value for value in values if isinstance(value, Prompt))
     # By identity: a trigger may be held by two variables.
     triggers = {id(value): value for value in values if isinstance(value, Schedule | OnEvent)}

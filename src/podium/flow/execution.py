@@ -22,7 +22,7 @@ from podium.domain.values import TypedCodec
 from podium.flow.branches import Branch, current_branch
 from podium.flow.compensation import Scope, Undoable, compensated, current_scope
 from podium.flow.events import UnclaimedEvents
-from podium.flow.failures import message_of, raised_from
+from podium.flow.failures import line_awaiting, message_of, raised_from
 from podium.flow.loop import DeterministicLoop
 from podium.flow.patches import Patches
 from podium.flow.results import Errored, Result, Stopped, result_of
@@ -41,11 +41,30 @@ _REMEDY = (
 
 
 class CodeChanged(Terminal):
-    """The code asks for something else than the journal records."""
+    """The code asks for something else than the journal records.
+
+    `entry` is what is recorded. `asked` are the operations that the code waits for now, `where` the source lines
+    on which it does (`desk.py:41`). `differs` says what of the operation at the same key does (`kind` or
+    `arguments`); it is empty when the code does not ask for that key at all.
+    """
+
+    def __init__(
+        self, message: str, entry: Entry, asked: Sequence[Operation], where: Sequence[str], differs: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.entry = entry
+        self.asked = asked
+        self.where = where
+        self.differs = differs
 
 
 class Undecodable(Terminal):
-    """A recorded value does not fit the type that the code declares now."""
+    """A recorded value does not fit the type that the code declares now: that of `entry`; `problem` says why."""
+
+    def __init__(self, message: str, entry: Entry, problem: str) -> None:
+        super().__init__(message)
+        self.entry = entry
+        self.problem = problem
 
 
 @dataclass(slots=True)
@@ -132,19 +151,28 @@ class Execution:
         """Raise `CodeChanged` unless the code has asked for the operation that `entry` records."""
         asked = self._asked.get(entry.key)
         if asked is None:
-            raise CodeChanged(self._divergence(entry))
+            raise CodeChanged(self._divergence(entry), entry, self._waited_for(), self.standing())
         intent = asked.intent
         if (intent.kind, intent.fingerprint) != (entry.kind, entry.fingerprint):
             differs = "kind" if intent.kind is not entry.kind else "arguments"
             raise CodeChanged(
                 f"code changed under the run: the journal records {entry.kind} {entry.key!r} (entry {entry.seq}, "
                 f"arguments {entry.fingerprint}), the code now asks for {intent.kind} {entry.key!r} with other "
-                f"{differs} (arguments {intent.fingerprint}). {_REMEDY}"
+                f"{differs} (arguments {intent.fingerprint}). {_REMEDY}",
+                entry,
+                [Operation(entry.key, intent)],
+                self.standing(),
+                differs,
             )
 
     def has_asked(self, key: str) -> bool:
         """Return whether the code has asked for the operation at `key`, which has no outcome yet."""
         return key in self._asked
+
+    def standing(self) -> Sequence[str]:
+        """Return the source lines on which the code waits, in the order in which its tasks began: `desk.py:41`."""
+        lines = (line_awaiting(task.get_coro()) for task in self._loop.tasks if not task.done())
+        return list(dict.fromkeys(line for line in lines if line is not None))
 
     @property
     def undone(self) -> Sequence[str]:
@@ -293,9 +321,13 @@ class Execution:
                 )
             )
 
+    def _waited_for(self) -> list[Operation]:
+        return [
+            Operation(key, asked.intent) for key, asked in self._asked.items() if asked.settle is not None
+        ]
+
     def _divergence(self, entry: Entry) -> str:
-        open_keys = [key for key, asked in self._asked.items() if asked.settle is not None]
-        asks = ", ".join(map(repr, open_keys[:4])) or "nothing more"
+        asks = ", ".join(repr(open.key) for open in self._waited_for()[:4]) or "nothing more"
         return (
             f"code changed under the run: the journal records {entry.kind} {entry.key!r} (entry {entry.seq}), "
             f"the code now asks for {asks}. {_REMEDY}"
@@ -319,6 +351,8 @@ def _settle(outcome: asyncio.Future[Any], intent: Intent, key: str, entry: Entry
             return
         raise Undecodable(
             f"the recorded value of {key!r} (entry {entry.seq}) does not fit the type that the code "
-            f"declares now: {problem}. Restore the type and retry the run, or fork it from a step before."
+            f"declares now: {problem}. Restore the type and retry the run, or fork it from a step before.",
+            entry,
+            problem,
         ) from error
     outcome.set_result(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
+from types import FrameType
 
 import orjson
 
@@ -82,7 +83,26 @@ def source_line(error: BaseException) -> str | None:
     """Return the innermost line of code outside this package that `error` passed through, as `FILE.py:LINE`."""
     innermost = None
     for frame, line in traceback.walk_tb(error.__traceback__):
-        file = frame.f_code.co_filename
-        if not file.startswith((_OWN_PACKAGE, "<")) and "/asyncio/" not in file:
-            innermost = f"{Path(file).name}:{line}"
+        if _is_of_the_user(frame):
+            innermost = f"{Path(frame.f_code.co_filename).name}:{line}"
     return innermost
+
+
+def line_awaiting(awaited: object) -> str | None:
+    """Return the innermost line of code outside this package on which a coroutine waits, as `FILE.py:LINE`."""
+    innermost = None
+    while awaited is not None:
+        frame = _first(awaited, "cr_frame", "gi_frame", "ag_frame")
+        if isinstance(frame, FrameType) and _is_of_the_user(frame):
+            innermost = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        awaited = _first(awaited, "cr_await", "gi_yieldfrom", "ag_await")
+    return innermost
+
+
+def _first(of: object, *attributes: str) -> object:
+    return next((getattr(of, name) for name in attributes if hasattr(of, name)), None)
+
+
+def _is_of_the_user(frame: FrameType) -> bool:
+    file = frame.f_code.co_filename
+    return not file.startswith((_OWN_PACKAGE, "<")) and "/asyncio/" not in file

@@ -6,7 +6,7 @@ import asyncio
 import math
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
 from contextvars import Context, copy_context
 from typing import Any, NoReturn, Protocol
 
@@ -96,6 +96,11 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self._unfinished_generators: list[AsyncGenerator[Any, Any]] = []
         # Runs start at different identities: asyncio keeps all tasks of a process in one set.
         self._last_identity = seed & 0xFFFF_FFFF_FFFF
+
+    @property
+    def tasks(self) -> Collection[asyncio.Task[Any]]:
+        """The tasks that have not ended, in the order in which they began."""
+        return self._tasks.keys()
 
     def drain(self) -> None:
         """Run everything that is ready, including what becomes ready on the way.

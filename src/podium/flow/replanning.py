@@ -38,12 +38,13 @@ def execution_of(run: Run, history: History, began_at: float, *, is_live: bool =
 class Replay:
     """A run's code, given journal entries away from any engine: nothing is begun, nothing is recorded.
 
-    `open` are the operations that the code waits for, by key, each with the number of the entry after which
-    it asked for it.
+    `asked_after` are the operations that the code has asked for, by key, each with the number of the entry after
+    which it did.
     """
 
     def __init__(self, workflow: Workflow[Any, Any], run: Run, history: History) -> None:
-        self.execution = execution_of(run, history, run.started_at or run.created_at)
+        began = run.started_at or run.created_at
+        self.execution = execution_of(run, history, began, is_live=run.started_at is None)
         self.asked_after: dict[str, int] = {}
         self._last = 0
         self.execution.start(partial(workflow.call, run.input))
