@@ -22,6 +22,7 @@ from podium.domain.states import TERMINAL_RUN_STATES, RunState
 from podium.domain.values import TypedCodec
 from podium.ports.storage import Storage
 from podium.storage import attributes, entries, inbox, runs
+from podium.storage.in_flight import open_effects
 
 _PAUSABLE = frozenset({RunState.PENDING, RunState.RUNNING, RunState.WAITING})
 # A run that is about to pause is running still.
@@ -98,10 +99,17 @@ class Runs:
         return (await self._storage.read(partial(runs.totals, tenant=self._tenant))).spending
 
     async def timeline(self, run_id: str, *, generation: int | None = None) -> Timeline:
-        """Return what happened in a run, or in an earlier `generation` of it; raises `UnknownRun`."""
+        """Return what happened in a run, or in an earlier `generation` of it.
+
+        Raises `UnknownRun`, and `InvalidInput` for a generation that the run has not had.
+        """
         run = await self.get(run_id)
+        if generation is not None and not 0 <= generation <= run.generation:
+            raise InvalidInput(f"run {run.id!a} has generations 0 to {run.generation}, no {generation}.")
         query = partial(entries.entries, run=run.id, generation=generation)
-        told = timeline_of(run, await self._storage.read(query))
+        journal = await self._storage.read(query)
+        effects = await self._storage.read(partial(open_effects, wanted=[run.id]))
+        told = timeline_of(run, journal, effects.get(run.id, ()), generation)
         return replace(told, attributes=(await self.attributes([run.id])).get(run.id, {}))
 
     async def root(self, run_id: str) -> Run:

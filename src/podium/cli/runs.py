@@ -25,7 +25,7 @@ from podium.domain.runs import Run
 from podium.domain.states import RunState
 
 app = typer.Typer(
-    help="Look at runs; cancel, pause, resume and retry them.",
+    help="Look at runs, and control them.",
     epilog="Example: podium runs list --state failed",
     callback=help_without_command,
     invoke_without_command=True,
@@ -114,13 +114,20 @@ def count(
         console().print(str(counted))
 
 
-@app.command(epilog="Examples: podium runs show ticket-007 · podium runs show ticket-007 --full")
+@app.command(
+    epilog="Examples: podium runs show ticket-007 · podium runs show ticket-007 --full · "
+    "podium runs show poller --generation 3"
+)
 def show(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
     database: Database = DEFAULT_DATABASE,
     full: Annotated[
         bool, typer.Option("--full", help="With rendered prompts, raw responses and values.")
     ] = False,
+    generation: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="An earlier generation of a run that went on as new."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a run's timeline: each step and attempt, model, tokens, cost, confidence, duration, error."""
@@ -128,7 +135,7 @@ def show(
 
     async def read() -> None:
         async with open_database(database) as opened:
-            timeline = await opened.runs.timeline(run_id)
+            timeline = await opened.runs.timeline(run_id, generation=generation)
         if as_json:
             print_json(timeline)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -9,9 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from podium.app.timeline import Timeline, TimelineAttempt, TimelineOperation
+from podium.app.timeline import Timeline, TimelineAttempt, TimelineMark, TimelineOperation
 from podium.cli.output import harmless, plain, shown_seconds, shown_time
+from podium.domain.errors import ErrorRecord, StepStalled
+from podium.domain.journal import EntryType
 from podium.domain.money import Money
+from podium.domain.runs import Run
 
 _ERROR = 300
 _STYLES = {"done": "green", "error": "red", "open": "yellow"}
@@ -37,6 +41,8 @@ def print_timeline(out: Console, timeline: Timeline, *, full: bool) -> None:
         out.print(Text(f"{plain(run.error.type)}{where}: {plain(run.error.message)}", style="red"))
     elif run.waiting_on:
         out.print(Text(f"waits for {plain(run.waiting_on)}", style="yellow"))
+    for line in _descent(timeline):
+        out.print(Text(line, style="dim"))
     out.print()
     table = Table(box=None, pad_edge=False)
     for heading, justify in (
@@ -44,14 +50,72 @@ def print_timeline(out: Console, timeline: Timeline, *, full: bool) -> None:
         ("tokens", "right"), ("cost", "right"), ("conf.", "right"), ("value / error", "left"),
     ):  # fmt: skip
         table.add_column(heading, justify=justify, no_wrap=heading != "value / error")  # type: ignore[arg-type]
-    for operation in timeline.operations:
-        _add(table, operation)
+    for shown in _in_order(timeline):
+        if isinstance(shown, TimelineMark):
+            _add_mark(table, shown, timeline.generation)
+        else:
+            _add(table, shown)
     out.print(table)
     if full:
         for operation in timeline.operations:
             _print_full(out, operation)
     elif any(operation.attempts for operation in timeline.operations):
         out.print(Text("\n--full shows rendered prompts, raw responses and values.", style="dim"))
+
+
+def _descent(timeline: Timeline) -> Iterator[str]:
+    run = timeline.run
+    parts = [
+        f"version {plain(run.version)}" if run.version else "",
+        f"started by trigger {plain(run.trigger)}" if run.trigger else "",
+        f"child of {plain(run.parent.run)} at {plain(run.parent.key)}" if run.parent else "",
+        _forked(run),
+    ]
+    if any(parts):
+        yield " · ".join(part for part in parts if part)
+    if run.generation:
+        earlier = "" if timeline.generation < run.generation else ", --generation N shows an earlier one"
+        yield f"generation {timeline.generation} of 0 to {run.generation}{earlier}"
+
+
+def _forked(run: Run) -> str:
+    origin = run.forked_from
+    if origin is None:
+        return ""
+    return f"forked from {plain(origin.run)}" + (f" at {plain(origin.key)}" if origin.key else "")
+
+
+def _in_order(timeline: Timeline) -> Iterator[TimelineOperation | TimelineMark]:
+    """Yield operations and marks as their entries follow in the journal, what is open last."""
+    ended: list[TimelineOperation | TimelineMark] = [
+        operation for operation in timeline.operations if operation.entry is not None
+    ]
+    yield from sorted([*ended, *timeline.marks], key=lambda shown: shown.entry or 0)
+    yield from (operation for operation in timeline.operations if operation.entry is None)
+
+
+def _add_mark(table: Table, mark: TimelineMark, generation: int) -> None:
+    match mark.type:
+        case EntryType.RETRY:
+            what, says = "retried", f"{mark.struck} struck" if mark.struck else ""
+        case EntryType.PATCH:
+            what, says = f"patch {mark.name}", "new code taken"
+        case EntryType.CONTINUED:
+            what, says = "went on as new", f"generation {generation} begins"
+        case _:
+            what, says = f"signal {mark.name}", ""
+    table.add_row(
+        shown_time(mark.at)[11:], Text(plain(what, 40), style="bold"), "", "", "", "", "", "", plain(says)
+    )
+
+
+def _result(operation: TimelineOperation) -> Text:
+    if operation.struck:
+        return Text(
+            "struck" if operation.state == "open" else f"{operation.state}, struck", style="dim strike"
+        )
+    by_hand = ", settled" if operation.settled else ""
+    return Text(operation.state + by_hand, style=_STYLES.get(operation.state, ""))
 
 
 def _add(table: Table, operation: TimelineOperation) -> None:
@@ -65,18 +129,23 @@ def _add(table: Table, operation: TimelineOperation) -> None:
     cost = str(sum((c.cost for c in spent), Money())) if spent else ""
     table.add_row(
         shown_time(operation.started_at)[11:],
-        Text(plain(f"{operation.kind or 'signal'} {operation.name}", 40)),
-        Text(operation.state, style=_STYLES.get(operation.state, "")),
+        Text(plain(_title(operation), 60), style="dim" if operation.struck else ""),
+        _result(operation),
         shown_seconds(operation.seconds),
         Text(plain(answer.get("model", ""), 30)),
         tokens,
         cost,
         _confidence(answer.get("confidence")),
-        Text(_summary(operation, answer)),
+        Text(_summary(operation, answer), style="dim" if operation.struck else ""),
     )
     if len(operation.attempts) > 1 or any(_went_wrong(attempt) for attempt in operation.attempts):
         for attempt in operation.attempts:
             _add_attempt(table, attempt)
+
+
+def _title(operation: TimelineOperation) -> str:
+    undoes = "undo: " if operation.compensates else ""
+    return f"{undoes}{operation.kind} {operation.name}"
 
 
 def _add_attempt(table: Table, attempt: TimelineAttempt) -> None:
@@ -85,7 +154,7 @@ def _add_attempt(table: Table, attempt: TimelineAttempt) -> None:
     message = (call.message if call is not None else "") or (error.message if error is not None else "")
     if error is not None:
         message = f"{error.type}: {message}"
-    result = (call.failure or call.outcome) if call is not None else "failed"
+    result = (call.failure or call.outcome) if call is not None else _failed(error)
     table.add_row(
         shown_time(attempt.at)[11:],
         f"  attempt {attempt.number}",
@@ -118,6 +187,14 @@ def _print_full(out: Console, operation: TimelineOperation) -> None:
 
 
 def _summary(operation: TimelineOperation, answer: dict[str, Any]) -> str:
+    if operation.child is not None:
+        return plain(f"run {operation.child}: {_outcome(operation, answer)}".removesuffix(": "), _ERROR)
+    if operation.review is not None:
+        return plain(f"review {operation.review}")
+    return _outcome(operation, answer)
+
+
+def _outcome(operation: TimelineOperation, answer: dict[str, Any]) -> str:
     if operation.error is not None:
         return plain(f"{operation.error.type}: {operation.error.message}", _ERROR)
     if operation.state != "done":
@@ -130,6 +207,10 @@ def _summary(operation: TimelineOperation, answer: dict[str, Any]) -> str:
 
 def _is_answer(operation: TimelineOperation) -> bool:
     return operation.kind == "model" and isinstance(operation.value, dict)
+
+
+def _failed(error: ErrorRecord | None) -> str:
+    return "stalled" if error is not None and error.type == StepStalled.__name__ else "failed"
 
 
 def _went_wrong(attempt: TimelineAttempt) -> bool:
