@@ -16,6 +16,15 @@ from podium.storage import chunks
 _PAGE = 500
 
 
+async def chunks_so_far(storage: Storage, runs: Runs, run_id: str, *, after: int = 0) -> AsyncIterator[Chunk]:
+    """Yield what a run has published after position `after` so far; raises `UnknownRun`."""
+    run = (await runs.get(run_id)).id
+    while page := await storage.read(partial(chunks.list_chunks, run=run, after=after, limit=_PAGE)):
+        for chunk in page:
+            after = chunk.position
+            yield chunk
+
+
 async def chunks_of(
     storage: Storage,
     runs: Runs,

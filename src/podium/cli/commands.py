@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from podium.cli import emit, maintain, queues, reviews, run, runs, triggers, worker
+from podium.cli import check, controls, emit, maintain, queues, reviews, run, runs, triggers, worker
 from podium.cli.exits import EXIT_CODES, Exit, Interrupted, complain, exit_code
 from podium.cli.options import help_without_command
 from podium.cli.output import ReaderGone, plain
@@ -30,9 +30,11 @@ app = typer.Typer(
 app.command(name="run", help=run.HELP, epilog=run.EXAMPLES)(run.run)
 app.command(name="worker", help=worker.HELP, epilog=worker.EXAMPLES)(worker.work)
 app.command(name="emit", epilog=emit.EXAMPLES)(emit.emit_event)
+controls.register(runs.app)
 app.add_typer(runs.app, name="runs")
 app.add_typer(triggers.app, name="triggers")
 app.add_typer(reviews.app, name="reviews")
+app.command(name="check", epilog=check.EXAMPLES)(check.check)
 app.command(name="maintain", epilog=maintain.EXAMPLES)(maintain.maintain)
 app.add_typer(queues.app, name="queues")
 

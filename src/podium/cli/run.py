@@ -93,7 +93,7 @@ def run(
         code = wait_for(job, farewell)
     else:
         name = new_run_id() if run_id is None else checked_run_id(run_id)
-        encoded = loaded.chosen.parse_input(_input(given, loaded.chosen))
+        encoded = _input(given, loaded.chosen)
         _start_over(database, fresh_also or [], wanted=fresh, as_json=as_json)
         ended = wait_for(
             lambda: _run_once(loaded, encoded, name, database, settings),
@@ -120,20 +120,16 @@ def _check_readable(path: Path) -> None:
 
 
 def _input(given: str | None, workflow: Workflow[Any, Any]) -> bytes:
+    from podium.app.given import given_bytes
+
     if given is None:
         if workflow.signature.required:
             names = ", ".join(workflow.signature.names)
             raise InvalidInput(
                 f"workflow {workflow.name!r} takes an input ({names}): give it with --input, or many with --each."
             )
-        return b"{}"
-    if not given.startswith("@"):
-        return given.encode("utf-8", "surrogateescape")
-    path = Path(given[1:])
-    try:
-        return path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror or error}.") from error
+        return workflow.encode_input((), {})
+    return workflow.parse_input(given_bytes(given))
 
 
 def _start_over(database: Path, also: list[Path], *, wanted: bool, as_json: bool) -> None:
