@@ -18,6 +18,7 @@ from podium.domain.errors import StorageUnavailable
 from podium.domain.happenings import EntryMade, Happening, RunMoved
 from podium.domain.journal import Entry, EntryType
 from podium.flow.workflows import Workflow
+from podium.storage.sqlite.database import open_sqlite
 from podium.testing import Replayer
 
 PATIENCE = 20.0
@@ -78,18 +79,21 @@ class App(Podium):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if kind is None and not self.unreplayed:
-                # A database that can no longer be read is the subject of the tests that make it so.
-                with contextlib.suppress(StorageUnavailable):
-                    await self._replay()
-        finally:
-            await super().__aexit__(kind, error, trace)
+        await super().__aexit__(kind, error, trace)
+        if kind is None and not self.unreplayed:
+            # A database that can no longer be read is the subject of the tests that make it so.
+            with contextlib.suppress(StorageUnavailable):
+                await self._replay()
 
     async def _replay(self) -> None:
-        replayer = Replayer(self._storage, self._workflows)
-        for run_id in dict.fromkeys(h.run for h in self.story.happenings if isinstance(h, RunMoved)):
-            await replayer.check(run_id)
+        """Replay what is on disk, now that nothing works on it any more."""
+        storage = await open_sqlite(self._database, settings=StorageSettings(), own=False)
+        try:
+            replayer = Replayer(storage, self._workflows)
+            for run_id in dict.fromkeys(h.run for h in self.story.happenings if isinstance(h, RunMoved)):
+                await replayer.check(run_id)
+        finally:
+            await storage.close()
 
     @property
     def in_memory(self) -> set[str]:

@@ -65,7 +65,7 @@ async def test_a_branch_taken_by_chance_is_shown_with_both_sides():
 
 async def test_the_line_of_a_task_is_where_its_workflow_waits_for_it():
     @workflow
-    async def beside() -> list[str]:
+    async def beside() -> tuple[str, str]:
         return await gather(note("a"), note(str(dice.random())))
 
     assert f"replayed: step 'note' at '0.2:note#1', {line_of(beside, 'gather')}" in await divergence(beside)
@@ -152,7 +152,8 @@ async def test_whatever_podium_gives_is_the_same_again():
         return [next(iter(done)).result(), *await child(2)]
 
     async with Harness(workflows=[all_of_it, child]) as app:
-        assert len(await app.run(all_of_it)) == 4
+        given: list[str] = await app.run(all_of_it)
+        assert len(given) == 4
 
 
 async def test_a_long_run_is_replayed_in_proportion():

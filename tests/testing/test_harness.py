@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import unittest
+from datetime import UTC, datetime
 from unittest.mock import AsyncMock
 
 import pytest
@@ -22,6 +23,7 @@ from podium import (
 )
 from podium.testing import FailureKind, Harness, ModelFailure, ProcessLost, Script, Stuck
 
+NOON = datetime(2027, 6, 1, 12, tzinfo=UTC)
 write = prompt("write", "Answer this: {text}", output=str, models=["scripted:desk"])
 vendor = prompt("vendor", "Say: {text}", output=str, models=["anthropic:claude-haiku-4-5"])
 
@@ -105,19 +107,13 @@ async def test_time_skipped_by_hand_fires_timers_in_order_and_no_further():
 async def test_retries_wait_on_the_clock_of_the_harness():
     flaky = AsyncMock(side_effect=[OSError("away"), OSError("away"), ["there"]])
     async with Harness(
-        workflows=[support], models={"desk": ["Hello"]}, steps={retrieve: flaky}, start=None or _noon()
+        workflows=[support], models={"desk": ["Hello"]}, steps={retrieve: flaky}, start=NOON
     ) as app:
         run = await app.start(support, "x")
         await app.decide(await app.review(), approve=False)
         assert await run.result() == "kept"
         assert [call.attempt for call in app.calls("retrieve")] == [1, 2, 3]
-        assert app.now > _noon()
-
-
-def _noon():
-    from datetime import UTC, datetime
-
-    return datetime(2027, 6, 1, 12, tzinfo=UTC)
+        assert app.now > NOON
 
 
 @workflow
@@ -198,4 +194,4 @@ async def test_from_the_crash_on_nothing_is_answered_or_written():
 class InUnittest(unittest.IsolatedAsyncioTestCase):
     async def test_the_harness_needs_no_pytest(self):
         async with Harness(workflows=[diary]) as app:
-            self.assertEqual(await app.run(diary), [1.0, 25.0])
+            assert await app.run(diary) == [1.0, 25.0]

@@ -85,10 +85,10 @@ class Harness(Podium):
         settings: Settings | None = None,
         after: Harness | None = None,
     ) -> None:
-        self._folder = None if database is not None else tempfile.TemporaryDirectory(prefix="podium-")
-        path = Path(self._folder.name) / "podium.db" if self._folder is not None else Path(database or "")
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._is_temporary = database is None
         super().__init__(
-            path,
+            database or "podium.db",
             workflows=workflows,
             triggers=triggers,
             settings=_quick(settings or Settings()),
@@ -110,7 +110,9 @@ class Harness(Podium):
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            if self._folder is not None:
+            if self._is_temporary:
+                self._folder = tempfile.TemporaryDirectory(prefix="podium-")
+                self._database = Path(self._folder.name) / "podium.db"
                 stack.callback(self._folder.cleanup)
             said = await self._taken_over() if self._after is not None else {}
             self._scripts = self.scripts = scripts_of(self._models, said)

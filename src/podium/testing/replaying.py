@@ -64,10 +64,11 @@ class Replayer:
     async def check(self, run: RunId) -> None:
         """Replay what was added to a run's journal since the last call.
 
-        Raises `NotDeterministic`. Runs that have not begun, are blocked, or are of no known workflow are let be.
+        Raises `NotDeterministic`. Let be are runs that have not begun, are blocked or ended so, or are of no known
+        workflow.
         """
         loaded = await self._journal.load(run)
-        if loaded is None or loaded.run.started_at is None or loaded.run.state is RunState.BLOCKED:
+        if loaded is None or _ran_no_code(loaded.run):
             return
         workflow = self._workflows.find(loaded.run.workflow, loaded.run.version)
         if workflow is not None:
@@ -153,6 +154,13 @@ def _shown(asked: Asked | None, was: Asked | None, now: Asked | None) -> str:
     return f"{said}, with {listed}"
 
 
+def _ran_no_code(run: Run) -> bool:
+    cancelled = run.state is RunState.CANCELLED and run.error is not None
+    # A cancelled run that was blocked ends without its code, and says so.
+    without = cancelled and run.error is not None and run.error.message != "the run was cancelled"
+    return run.started_at is None or run.state is RunState.BLOCKED or without
+
+
 def _other_end(workflow: Workflow[Any, Any], run: Run, told: Told) -> str | None:
     """Return how the end of a replay differs from how the run ended; None when it does not."""
     error = run.error or ErrorRecord("Unknown", "")
@@ -168,9 +176,6 @@ def _other_end(workflow: Workflow[Any, Any], run: Run, told: Told) -> str | None
             # What it returned could not be stored.
             return None
         case (RunState.CANCELLED, Stopped()):
-            return None
-        case (RunState.CANCELLED, _) if error.message != "the run was cancelled":
-            # Ended without its code, which could not be run.
             return None
     return f"at first it ended as {run.state}, replayed as {told.result!r}"[: 2 * _SHOWN]
 
