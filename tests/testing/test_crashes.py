@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -72,6 +74,27 @@ async def test_what_a_test_asserts_still_fails_it():
     with pytest.raises(ValueError, match="no good"):
         async for _ in crashes(scenario, workflows=[order]):
             pass
+
+
+async def test_a_step_whose_acknowledged_outcome_the_database_lost_is_told(tmp_path):
+    @workflow
+    async def simple() -> str:
+        receipt = await charge(1)
+        await wait_for_event("go", str)
+        return receipt
+
+    database = tmp_path / "podium.db"
+    first = Harness(database, workflows=[simple])
+    async with first as app:
+        run = await app.start(simple, run_id="r")
+        await app.skip("1s")
+        assert await app.steps(run) == ["charge"]
+    with closing(sqlite3.connect(database)) as conn, conn:
+        assert conn.execute("DELETE FROM journal").rowcount == 1
+    with pytest.raises(ExecutedAgain, match="charge"):
+        async with Harness(database, workflows=[simple], after=first) as app:
+            await (await app.get("r")).send_event("go", "")
+            await (await app.get("r")).result()
 
 
 async def test_a_completed_step_that_is_executed_again_is_told():

@@ -12,6 +12,7 @@ import pytest
 from podium import (
     Answer,
     RunFailed,
+    Schedule,
     ask_human,
     gather,
     now,
@@ -180,6 +181,19 @@ async def test_a_step_is_replaced_while_the_test_goes_on():
         app.replace(send, lambda text: f"faked {text}")
         await run.send_event("go", "")
         assert await run.result() == ["sent a", "faked b"]
+
+
+async def test_schedules_fire_as_time_is_skipped():
+    @workflow
+    async def hourly() -> str:
+        return f"{now():%H:%M}"
+
+    schedule = Schedule("hourly", hourly, cron="30 * * * *")
+    async with Harness(triggers=[schedule], start=NOON) as app:
+        await app.skip("3h")
+        runs = await app.list()
+        results = [await (await app.get(run.id)).result() for run in runs]
+        assert sorted(results) == ["12:30", "13:30", "14:30"]
 
 
 async def test_from_the_crash_on_nothing_is_answered_or_written():

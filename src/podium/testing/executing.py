@@ -47,6 +47,11 @@ class Calls:
         """Return an executor that does what `executor` does, under the eyes of this object."""
         return _Watched(executor, self)
 
+    def go_on_after(self, earlier: Calls) -> None:
+        """Hold to what completed in an earlier harness, so that nothing that was acknowledged may be lost."""
+        for run, completed in earlier._completed.items():
+            self._completed.setdefault(run, {}).update(completed)
+
     def note(self, entries: Iterable[Entry]) -> None:
         """Take note of what is in the journal now."""
         for entry in entries:

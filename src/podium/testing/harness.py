@@ -149,12 +149,12 @@ class Harness(Podium):
         Between two of them everything moves that can; steps under way are given a quarter of a second to end.
         """
         await self._settled()
-        following = self.clock.next_due
+        following = self._next_due()
         target = self.clock() + seconds(duration) if duration is not None else following
         while following is not None and target is not None and following <= target:
             await self._move_to(following)
             await self._settled()
-            following = self.clock.next_due
+            following = self._next_due()
         if target is not None:
             await self._move_to(target)
             await self._settled()
@@ -243,6 +243,7 @@ class Harness(Podium):
         """Learn what is in the database already; returns how many lines of its script each model has said for good."""
         if self._after is not None:
             self.clock.move_to(self._after.clock())
+            self._calls.go_on_after(self._after._calls)  # noqa: SLF001 - another of its kind
         said: Counter[str] = Counter()
         async with open_database(self._database) as stored:
             for run in await stored.runs.list(limit=_MANY):
@@ -310,8 +311,14 @@ class Harness(Podium):
         due = await self._storage.next_wake()
         if due is None or due <= self.clock():
             return False
-        await self._move_to(due)
+        # Schedules fire on the way, in order; for their sake alone time does not move.
+        await self._move_to(min(due, self._next_due() or due))
         return True
+
+    def _next_due(self) -> float | None:
+        fires = None if self._firing is None else self._firing.next_due
+        coming = [due for due in (self.clock.next_due, fires) if due is not None and due > self.clock()]
+        return min(coming, default=None)
 
     async def _move_to(self, time: float) -> None:
         self.clock.move_to(time)
