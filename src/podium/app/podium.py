@@ -130,7 +130,7 @@ class Podium:
                 self._executors_over(executors),
                 self._settings.engine,
                 self._tell,
-                Queues(stored_queues, self._queues.values()),
+                Queues(stored_queues, self._queues.values(), self._clock),
                 self._clock,
             )
             stack.push_async_callback(self._engine.close)

@@ -308,7 +308,8 @@ class Harness(Podium):
         return "; ".join(waiting) or "no run is under way"
 
     async def _skip_to_next(self) -> bool:
-        due = await self._storage.next_wake()
+        # Without a sleeping run, it may be a queue that holds runs back for a time.
+        due = await self._storage.next_wake() or self.clock.next_due
         if due is None or due <= self.clock():
             return False
         # Schedules fire on the way, in order; for their sake alone time does not move.

@@ -182,9 +182,9 @@ class EmbeddedEngine:
             self.waiters.check()
 
     def _at_work(self, asleep: bool) -> bool:  # noqa: FBT001 - handed on
-        asleep_too = asleep and self._audience.asleep
-        runs = self._active or self._loading or self._line or asleep_too or self._ending
-        return bool(runs) or self._watcher.is_busy or self._queues.has_work
+        runs = self._active or self._loading or self._line or self._ending
+        later = asleep and (self._audience.asleep or self._queues.has_work)
+        return bool(runs or later) or self._watcher.is_busy or self._queues.is_busy
 
     async def close(self) -> None:
         """Stop working. Runs stay as the journal has them; attempts under way are cancelled and their end awaited.
