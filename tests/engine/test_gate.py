@@ -164,8 +164,8 @@ async def test_an_approved_value_is_the_one_that_was_approved_whatever_its_type(
         (review,) = await app.reviews.list()
         await app.reviews.decide(review.id, APPROVE, reviewer="ada")
         await handle.result()
-    assert got == [value]
-    assert type(got[0]) is type(value)
+        assert got == [value]
+        assert type(got[0]) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -193,5 +193,5 @@ async def test_an_edited_value_has_the_type_of_what_was_proposed(database, value
         (review,) = await app.reviews.list()
         await app.reviews.decide(review.id, EDIT, reviewer="ada", value=edit)
         await handle.result()
-    assert got == [edited]
-    assert type(got[0]) is type(edited)
+        assert got == [edited]
+        assert type(got[0]) is type(edited)

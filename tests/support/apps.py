@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from podium import EngineSettings, Podium, RunState, Settings, StorageSettings
 from podium.app.timeline import Timeline
+from podium.domain.errors import StorageUnavailable
 from podium.domain.happenings import EntryMade, Happening, RunMoved
 from podium.domain.journal import Entry, EntryType
 from podium.flow.workflows import Workflow
+from podium.storage.sqlite.database import open_sqlite
+from podium.testing import Replayer
 
 PATIENCE = 20.0
 T = TypeVar("T")
@@ -58,12 +63,37 @@ class Story:
 
 
 class App(Podium):
-    """A `Podium` whose story is kept, and into whose memory the tests may look."""
+    """A `Podium` whose story is kept, and into whose memory the tests may look.
+
+    At the end of its life the runs that moved in it are replayed from each prefix of their journals, and must do
+    the same again, unless `unreplayed` gives a reason why they cannot.
+    """
+
+    unreplayed = ""
 
     async def __aenter__(self) -> Self:
         self.story = Story(self)
         await super().__aenter__()
         return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await super().__aexit__(kind, error, trace)
+        if kind is None and not self.unreplayed:
+            # A database that can no longer be read is the subject of the tests that make it so.
+            with contextlib.suppress(StorageUnavailable):
+                await self._replay()
+
+    async def _replay(self) -> None:
+        """Replay what is on disk, now that nothing works on it any more."""
+        storage = await open_sqlite(self._database, settings=StorageSettings(), own=False)
+        try:
+            replayer = Replayer(storage, self._workflows)
+            for run_id in dict.fromkeys(h.run for h in self.story.happenings if isinstance(h, RunMoved)):
+                await replayer.check(run_id)
+        finally:
+            await storage.close()
 
     @property
     def in_memory(self) -> set[str]:
@@ -93,14 +123,17 @@ def app_on(
     max_active_runs: int = 1000,
     step_threads: int = 16,
     storage: StorageSettings | None = None,
+    unreplayed: str = "",
     **options: Any,
 ) -> App:
-    """An app that looks for news every 10 ms."""
+    """An app that looks for news every 10 ms; `unreplayed` says why its runs do not do the same when replayed."""
     engine = EngineSettings(
         poll_interval=0.01, linger=linger, max_active_runs=max_active_runs, step_threads=step_threads
     )
     settings = Settings(engine=engine, storage=storage or StorageSettings())
-    return App(database, workflows=workflows, settings=settings, **options)
+    app = App(database, workflows=workflows, settings=settings, **options)
+    app.unreplayed = unreplayed
+    return app
 
 
 def some(value: T | None) -> T:

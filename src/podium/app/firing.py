@@ -123,6 +123,11 @@ class Firing:
         """Whether it is firing, or about to look whether it should."""
         return self._task is not None and not self._task.done() and not self._quiet.is_set()
 
+    @property
+    def next_due(self) -> float | None:
+        """When the next scheduled firing is due, in seconds since the epoch; None without schedules."""
+        return min((at for _, at in self._next.values()), default=None)
+
     async def quiet(self) -> None:
         """Return once everything that was emitted or due by now has been dealt with."""
         if self._task is not None and self.is_busy:
@@ -158,7 +163,7 @@ class Firing:
 
     async def _news(self) -> None:
         """Return when somebody said so, a firing is due, something was written, or the clock was set back."""
-        following = min((at for _, at in self._next.values()), default=float("inf"))
+        following = float("inf") if self.next_due is None else self.next_due
         while True:
             wait = min(max(following - self._clock(), _SHORTEST), self._poll_interval)
             try:

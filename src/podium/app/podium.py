@@ -44,7 +44,7 @@ from podium.flow.step_executor import StepExecutor
 from podium.flow.triggers import Trigger, by_trigger_name
 from podium.flow.workflows import Workflow
 from podium.gateway.gateway import Gateway
-from podium.ports.execution import Executor
+from podium.ports.execution import Executor, Executors
 from podium.providers.registry import Providers
 from podium.settings import Settings
 from podium.storage.queues import StoredQueues
@@ -101,22 +101,24 @@ class Podium:
         self._stack = AsyncExitStack()
         self._published = asyncio.Event()
         self._firing: Firing | None = None
+        # What a test may put in the place of the system's: see `podium.testing`.
+        self._clock: Callable[[], float] = time.time
         self.taken_up = 0
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.enter_context(patient_collector(self._settings.engine.gc_threshold))
-            storage = await open_sqlite(self._database, settings=self._settings.storage, own=True)
-            self._storage = storage
-            stack.push_async_callback(storage.close)
+            opened = await open_sqlite(self._database, settings=self._settings.storage, own=True)
+            stack.push_async_callback(opened.close)
+            self._storage = storage = self._storage_over(opened)
             providers = Providers(self._environment, scripts=self._scripts)
             stack.push_async_callback(providers.close)
             steps = StepExecutor(self._settings.engine.step_threads)
             stack.callback(steps.close)
-            self.triggers = Triggers(storage, self.look)
+            self.triggers = Triggers(storage, self.look, clock=self._clock)
             executors: dict[OperationKind, Executor] = {
                 OperationKind.STEP: steps,
-                OperationKind.MODEL: Gateway(providers, self._settings.gateway),
+                OperationKind.MODEL: self._gateway(providers),
                 OperationKind.PUBLISH: PublishExecutor(),
                 OperationKind.ATTRIBUTES: AttributeExecutor(storage),
                 OperationKind.EMIT: Emitting(self.triggers),
@@ -125,10 +127,11 @@ class Podium:
             self._engine = EmbeddedEngine(
                 storage,
                 self._workflows,
-                executors,
+                self._executors_over(executors),
                 self._settings.engine,
                 self._tell,
-                Queues(stored_queues, self._queues.values()),
+                Queues(stored_queues, self._queues.values(), self._clock),
+                self._clock,
             )
             stack.push_async_callback(self._engine.close)
             self.runs = Runs(storage)
@@ -136,7 +139,7 @@ class Podium:
             self.queues = QueueList(storage)
             self.taken_up = await self._engine.start(self._only)
             if self._only is None:
-                keeper = Keeper(storage, self._settings.retention)
+                keeper = Keeper(storage, self._settings.retention, clock=self._clock)
                 stack.push_async_callback(_ended, asyncio.create_task(keeper.work()))
             await self._fire(storage, stack)
             self._stack = stack.pop_all()
@@ -153,6 +156,7 @@ class Podium:
                 source=source,
                 poll_interval=self._settings.engine.poll_interval,
                 version=storage.version,
+                clock=self._clock,
             )
             stack.push_async_callback(self._firing.close)
             await self._firing.start()
@@ -193,7 +197,7 @@ class Podium:
             )
         checked = checked_attributes(attributes or {})
         wish = Wish(queue, priority, start_at, delay, debounce)
-        placement = placement_of(wish, workflow, self._queues, time.time())
+        placement = placement_of(wish, workflow, self._queues, self._clock())
         run, _ = await self.submit(workflow, workflow.encode_input(args, kwargs), run_id, placement=placement)
         if checked:
             # The run may be at work by now, or have been started before: what it says of itself stands.
@@ -216,7 +220,7 @@ class Podium:
             raise InvalidInput(
                 f"workflow {workflow.name!r} is not known here: add it to Podium(..., workflows=[...])."
             )
-        now = time.time()
+        now = self._clock()
         run = Run(
             id=new_run_id() if run_id is None else checked_run_id(run_id),
             workflow=workflow.name,
@@ -309,16 +313,28 @@ class Podium:
 
     async def idle(self) -> None:
         """Return once every run has ended, or waits for somebody or for a time."""
-        await self._engine.idle()
-        while self._firing is not None and self._firing.is_busy:
-            await self._firing.quiet()
-            await self._engine.idle()
+        await self._idle()
 
     def look(self) -> None:
         """Look now, and not at the next poll, for what was put into the inbox or emitted."""
         self._engine.look()
         if self._firing is not None:
             self._firing.look()
+
+    async def _idle(self, *, asleep: bool = True) -> None:
+        await self._engine.idle(asleep=asleep)
+        while self._firing is not None and self._firing.is_busy:
+            await self._firing.quiet()
+            await self._engine.idle(asleep=asleep)
+
+    def _storage_over(self, storage: SqliteStorage) -> SqliteStorage:
+        return storage
+
+    def _executors_over(self, executors: Executors) -> Executors:
+        return executors
+
+    def _gateway(self, providers: Providers) -> Gateway:
+        return Gateway(providers, self._settings.gateway)
 
     def _handle(self, run_id: RunId, workflow: Workflow[Any, R]) -> RunHandle[R]:
         return RunHandle(run_id, workflow, self.runs, self._engine, self._fork, self.stream)

@@ -15,7 +15,7 @@ from podium.domain.filter_language import filter_of
 from podium.domain.filters import EVERYTHING, Filter, narrowed
 from podium.domain.ids import RunId, checked_event_name
 from podium.domain.inbox import Delivery, DeliveryKind
-from podium.domain.journal import EntryType
+from podium.domain.journal import Entry, EntryType
 from podium.domain.runs import DEFAULT_TENANT, Run, Spending
 from podium.domain.settlements import Settlement, encode_settlement
 from podium.domain.states import TERMINAL_RUN_STATES, RunState
@@ -111,6 +111,11 @@ class Runs:
         effects = await self._storage.read(partial(open_effects, wanted=[run.id]))
         told = timeline_of(run, journal, effects.get(run.id, ()), generation)
         return replace(told, attributes=(await self.attributes([run.id])).get(run.id, {}))
+
+    async def journal(self, run_id: str) -> Sequence[Entry]:
+        """Return every entry of a run's present journal, in `seq` order; raises `UnknownRun`."""
+        run = await self.get(run_id)
+        return list(await self._storage.read(partial(entries.entries, run=run.id)))
 
     async def root(self, run_id: str) -> Run:
         """Return the run that `run_id` is part of: itself, or the one that its line of parents begins with."""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from podium.domain.history import History
 from podium.domain.ids import digest
@@ -23,8 +23,16 @@ if TYPE_CHECKING:
     from podium.flow.workflows import Workflow
 
 
+E = TypeVar("E", bound=Execution)
+
+
 def execution_of(run: Run, history: History, began_at: float, *, is_live: bool = False) -> Execution:
-    """Return the execution of `run`, to be given the entries of `history`.
+    """Return the execution of `run`, to be given the entries of `history`; see `execution_as`."""
+    return execution_as(Execution, run, history, began_at, is_live=is_live)
+
+
+def execution_as(kind: type[E], run: Run, history: History, began_at: float, *, is_live: bool = False) -> E:
+    """Return an execution, of that kind, of `run`, to be given the entries of `history`.
 
     `began_at` (seconds since the epoch) counts unless the history knows better; `is_live` says that the code
     has not run before.
@@ -32,7 +40,7 @@ def execution_of(run: Run, history: History, began_at: float, *, is_live: bool =
     began = began_at if history.began_at is None else history.began_at
     seed = run.seed if run.generation == 0 else int(digest(str(run.seed), str(run.generation))[:15], 16)
     patches = Patches(history.patches, is_live=is_live)
-    return Execution(run.id, seed, began, generation=run.generation, patches=patches)
+    return kind(run.id, seed, began, generation=run.generation, patches=patches)
 
 
 class Replay:

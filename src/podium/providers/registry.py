@@ -21,7 +21,7 @@ class Providers:
     `GOOGLE_GEMINI_BASE_URL` in the environment); `local:smollm2`, `local:PATH.gguf`; `scripted:NAME`.
 
     `environment` holds the keys and addresses (pass `os.environ` from an entry point), `scripts` the models
-    that tests wrote down.
+    that tests wrote down, by NAME or by the whole name of a model in whose place they speak.
     """
 
     def __init__(self, environment: Mapping[str, str], *, scripts: Mapping[str, Script] = _NONE) -> None:
@@ -31,14 +31,16 @@ class Providers:
 
     def find(self, name: str) -> tuple[ModelProvider, str]:
         """Return the provider and the model's own name; raises `InvalidInput` naming the known providers."""
+        if name in self._scripts:
+            # A script of a test, in the place of the model that is called so.
+            return self._provider(names.SCRIPTED), name
         parsed = names.parse(name)
-        if parsed.provider in VENDORS:
-            access = Access.find(VENDORS[parsed.provider], self._environment, parsed.base_url)
-            place = f"{parsed.provider}@{access.base_url}"
-        else:
-            access, place = None, parsed.provider
+        if parsed.provider not in VENDORS:
+            return self._provider(parsed.provider), parsed.model
+        access = Access.find(VENDORS[parsed.provider], self._environment, parsed.base_url)
+        place = f"{parsed.provider}@{access.base_url}"
         if place not in self._open:
-            self._open[place] = VendorProvider(access) if access else self._other(parsed.provider)
+            self._open[place] = VendorProvider(access)
         return self._open[place], parsed.model
 
     async def close(self) -> None:
@@ -46,6 +48,11 @@ class Providers:
         while self._open:
             _, provider = self._open.popitem()
             await provider.close()
+
+    def _provider(self, provider: str) -> ModelProvider:
+        if provider not in self._open:
+            self._open[provider] = self._other(provider)
+        return self._open[provider]
 
     def _other(self, provider: str) -> ModelProvider:
         if provider == names.SCRIPTED:

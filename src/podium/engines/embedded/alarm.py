@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
+from podium.ports.clock import MovedClock, Wakeup
+
 _LONGEST = 60.0
+
+
+def call_at(clock: Callable[[], float], due: float, function: Callable[[], object]) -> Wakeup:
+    """Call `function` on the running event loop when `clock` shows `due`, in seconds since the epoch."""
+    if isinstance(clock, MovedClock):
+        return clock.call_at(due, function)
+    return asyncio.get_running_loop().call_later(max(due - clock(), 0.0), function)
 
 
 class Alarm:
@@ -19,8 +29,8 @@ class Alarm:
     ) -> None:
         self._clock = clock
         self._ring = ring
-        self._longest = longest
-        self._handle: asyncio.TimerHandle | None = None
+        self._longest = math.inf if isinstance(clock, MovedClock) else longest
+        self._handle: Wakeup | None = None
         self._at = 0.0
 
     def set(self, at: float) -> None:
@@ -29,8 +39,7 @@ class Alarm:
             return
         self.cancel()
         self._at = at
-        delay = min(max(at - self._clock(), 0.0), self._longest)
-        self._handle = asyncio.get_running_loop().call_later(delay, self._rings)
+        self._handle = call_at(self._clock, min(at, self._clock() + self._longest), self._rings)
 
     def cancel(self) -> None:
         """Do not ring."""

@@ -173,20 +173,21 @@ class EmbeddedEngine:
         """Look into the inbox now: something was put there by this process."""
         self._watcher.look()
 
-    async def idle(self) -> None:
+    async def idle(self, *, asleep: bool = True) -> None:
         """Return once nothing is left to do here: every run has ended, or waits for somebody.
 
-        Runs that sleep count as work when this engine has seen them go to sleep or was given them.
+        Runs that sleep count as work, if `asleep`, when this engine has seen them go to sleep or was given them.
         """
         self.waiters.check()
-        while self._at_work():
+        while self._at_work(asleep):
             self._quiet.clear()
             await self._quiet.wait()
             self.waiters.check()
 
-    def _at_work(self) -> bool:
-        runs = self._active or self._loading or self._line or self._audience.asleep or self._ending
-        return bool(runs) or self._watcher.is_busy or self._queues.has_work
+    def _at_work(self, asleep: bool) -> bool:  # noqa: FBT001 - handed on
+        runs = self._active or self._loading or self._line or self._ending
+        later = asleep and (self._audience.asleep or self._queues.has_work)
+        return bool(runs or later) or self._watcher.is_busy or self._queues.is_busy
 
     async def close(self) -> None:
         """Stop working. Runs stay as the journal has them; attempts under way are cancelled and their end awaited.

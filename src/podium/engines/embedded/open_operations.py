@@ -22,6 +22,7 @@ from podium.domain.operations import (
     WaitUntil,
 )
 from podium.domain.outcomes import Done, Failed, Outcome, Retry, Suspended
+from podium.engines.embedded.alarm import call_at
 from podium.engines.embedded.attempts import attempt
 from podium.engines.embedded.mailbox import Mailbox
 from podium.engines.embedded.publishing import thread_safe
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from podium.engines.embedded.host import Host
     from podium.engines.embedded.run_journal import RunJournal
     from podium.engines.embedded.spending import SpendingMeter
+    from podium.ports.clock import Wakeup
     from podium.ports.journal import LoadedRun
 
 _NULL = b"null"
@@ -82,7 +84,7 @@ class OpenOperations:
         # How each open operation goes on: not taken up yet, worked on, at a time, when somebody answers.
         self._fresh: dict[str, Operation] = {}
         self._working: dict[str, asyncio.Task[None]] = {}
-        self._alarms: dict[str, tuple[float, asyncio.TimerHandle]] = {}
+        self._alarms: dict[str, tuple[float, Wakeup]] = {}
         self._waiting_on: dict[str, str] = {}
         # What the journal says of them: failed attempts, when the next may begin, at-most-once steps begun.
         self._attempts: dict[str, int] = {}
@@ -373,8 +375,7 @@ class OpenOperations:
         self._settle(operation, EntryType.DONE, _NULL, 1, since)
 
     def _at(self, due: float, operation: Operation, go_on: Callable[[Operation], None]) -> None:
-        delay = max(due - self._host.clock(), 0.0)
-        handle = asyncio.get_running_loop().call_later(delay, go_on, operation)
+        handle = call_at(self._host.clock, due, partial(go_on, operation))
         self._alarms[operation.key] = (due, handle)
 
     def _settle(

@@ -57,6 +57,11 @@ class Queues:
         self._alarm = Alarm(clock, self.look)
 
     @property
+    def is_busy(self) -> bool:
+        """Whether it looks, or is about to look, which runs may begin now."""
+        return self._looking or (bool(self._lines) and self._wake.is_set())
+
+    @property
     def has_work(self) -> bool:
         """Whether runs are pending, or may be, that this process is to work on when their queue has room."""
         return self._looking or any(line.left for line in self._lines.values())

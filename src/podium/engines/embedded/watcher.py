@@ -39,6 +39,7 @@ class Watcher:
         self._looked = looked
         self._look = asyncio.Event()
         self._looking = False
+        self._look_again = False
         self._alarm = Alarm(clock, self._look.set)
         # Deliveries that no run has taken yet, in order of arrival.
         self._mail: dict[RunId, list[Delivery]] = {}
@@ -110,9 +111,12 @@ class Watcher:
             if run_id not in self._foreign:
                 self._wanted(run_id)
         following = await self._journal.next_wake()
+        self._look_again = False
         if following is not None:
             # Runs that were just woken stay listed until they have moved, so what is past is looked at again soon.
-            self._alarm.set(following if following > now else now + self._poll_interval)
+            self._look_again = following <= now
+            if following > now:
+                self._alarm.set(following)
 
     async def _news(self) -> None:
         while not self._look.is_set():
@@ -120,5 +124,5 @@ class Watcher:
                 async with asyncio.timeout(self._poll_interval):
                     await self._look.wait()
             except TimeoutError:
-                if self._journal.changed_elsewhere():
+                if self._look_again or self._journal.changed_elsewhere():
                     return
