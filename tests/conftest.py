@@ -6,6 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long one example takes says more of the machine than of the code.
+settings.register_profile("podium", deadline=None)
+settings.load_profile("podium")
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
