@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         CredentialMissing,
         InvalidDefinition,
         InvalidInput,
+        ModelsUnavailable,
         NoAnswer,
         NotInRun,
         NotSerialisable,
@@ -45,13 +46,14 @@ if TYPE_CHECKING:
         WorldMoved,
     )
     from podium.domain.money import Money
+    from podium.domain.policies import Fallback, PromptPolicy
     from podium.domain.quality import Quality, Verdict
     from podium.domain.queues import Budget, Queue, Rate
     from podium.domain.retention import Retention
     from podium.domain.reviews import Decision, DecisionVerdict, HumanAnswer, Review
     from podium.domain.runs import Run
     from podium.domain.settlements import Settlement, SettlementKind
-    from podium.domain.states import ReviewState, RunState
+    from podium.domain.states import BreakerState, ReviewState, RunState
     from podium.domain.triggers import CatchUp, Overlap, TriggerState
     from podium.flow.attributes import set_attributes
     from podium.flow.children import Child, spawn
@@ -68,10 +70,20 @@ if TYPE_CHECKING:
     from podium.gateway.prompt import Prompt, prompt
     from podium.review.ask_human import ask_human
     from podium.review.gate import Checked, GateDecision, gate
-    from podium.settings import EngineSettings, GatewaySettings, RetentionSettings, Settings, StorageSettings
+    from podium.settings import (
+        BreakerSettings,
+        EngineSettings,
+        GatewaySettings,
+        HedgeSettings,
+        Limits,
+        RetentionSettings,
+        RetryBudgetSettings,
+        Settings,
+        StorageSettings,
+    )
 
 _ERRORS = (
-    "CompensationFailed ContinueAsNew ControlFlow CredentialMissing InvalidDefinition InvalidInput NoAnswer NotInRun NotSerialisable PodiumError "
+    "CompensationFailed ContinueAsNew ControlFlow CredentialMissing InvalidDefinition InvalidInput ModelsUnavailable NoAnswer NotInRun NotSerialisable PodiumError "
     "QueueFull Rejected Retryable ReviewClosed RunBlocked RunCancelled RunFailed RunTimeout StateConflict StepFailed "
     "StepStalled StepTimeout StorageUnavailable Terminal UnknownReview UnknownRun UnknownTrigger WorldMoved"
 )
@@ -82,13 +94,14 @@ _MODULES = {
     "domain.chunks": "Chunk",
     "domain.errors": _ERRORS,
     "domain.money": "Money",
+    "domain.policies": "Fallback PromptPolicy",
     "domain.quality": "Quality Verdict",
     "domain.retention": "Retention",
     "domain.queues": "Budget Queue Rate",
     "domain.reviews": "Decision DecisionVerdict HumanAnswer Review",
     "domain.runs": "Run",
     "domain.settlements": "Settlement SettlementKind",
-    "domain.states": "ReviewState RunState",
+    "domain.states": "BreakerState ReviewState RunState",
     "flow.children": "Child spawn",
     "flow.events": "wait_for_event",
     "flow.patches": "patched",
@@ -105,7 +118,10 @@ _MODULES = {
     "gateway.prompt": "Prompt prompt",
     "review.ask_human": "ask_human",
     "review.gate": "Checked GateDecision gate",
-    "settings": "EngineSettings GatewaySettings RetentionSettings Settings StorageSettings",
+    "settings": (
+        "BreakerSettings EngineSettings GatewaySettings HedgeSettings Limits RetentionSettings RetryBudgetSettings Settings "
+        "StorageSettings"
+    ),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
@@ -113,6 +129,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Answer",
+    "BreakerSettings",
+    "BreakerState",
     "Budget",
     "CallAttempt",
     "CatchUp",
@@ -127,11 +145,15 @@ __all__ = [
     "DecisionVerdict",
     "EngineSettings",
     "FailureKind",
+    "Fallback",
     "GateDecision",
     "GatewaySettings",
+    "HedgeSettings",
     "HumanAnswer",
     "InvalidDefinition",
     "InvalidInput",
+    "Limits",
+    "ModelsUnavailable",
     "Money",
     "NoAnswer",
     "NotInRun",
@@ -141,6 +163,7 @@ __all__ = [
     "Podium",
     "PodiumError",
     "Prompt",
+    "PromptPolicy",
     "Quality",
     "Queue",
     "QueueFull",
@@ -148,6 +171,7 @@ __all__ = [
     "Rejected",
     "Retention",
     "RetentionSettings",
+    "RetryBudgetSettings",
     "Retryable",
     "Review",
     "ReviewClosed",

@@ -9,11 +9,12 @@ import pytest
 
 from podium.domain.answers import FailureKind
 from podium.gateway.failures import RULES, Action, Fault
-from podium.gateway.line import Candidate, Line, Move
+from podium.gateway.line import Candidate, Line, Means, Move
 from podium.gateway.policy import CallPolicy, PromptPolicy
 from podium.settings.gateway import GatewaySettings
 
 K = FailureKind
+MEANS = Means(elsewhere=False, buy=lambda throttled: 5 if throttled else 14, takes_more=lambda other: True)
 
 
 def line(*models: str, deadline: float = 60.0, **wishes: Any) -> Line:
@@ -24,7 +25,7 @@ def line(*models: str, deadline: float = 60.0, **wishes: Any) -> Line:
 def turn(
     line: Line, candidate: Candidate, kind: FailureKind, now: float = 0.0, after: float | None = None
 ) -> Move:
-    return line.turn(candidate, Fault.of(kind, "it failed", after), now, jitter=1.0)
+    return line.turn(candidate, Fault.of(kind, "it failed", after), now, jitter=1.0, means=MEANS)
 
 
 def head(line: Line, now: float = 0.0) -> Candidate:
@@ -43,11 +44,14 @@ def test_no_class_of_failure_is_without_a_rule():
     ("kinds", "action"),
     [
         ((K.CONNECT, K.RESET, K.TIMEOUT, K.SERVER), Action.RETRY),
-        ((K.RATE_LIMIT, K.OVERLOADED, K.STALL), Action.WAIT),
+        ((K.OVERLOADED, K.STALL, K.BREAKER_OPEN, K.LIMITED), Action.WAIT),
+        ((K.RATE_LIMIT,), Action.SWITCH_OR_WAIT),
+        ((K.QUOTA, K.AUTHENTICATION), Action.SWITCH),
+        ((K.CONTEXT_WINDOW,), Action.LARGER),
         ((K.EMPTY,), Action.RETRY_ONCE),
         ((K.TRUNCATED,), Action.EXTEND),
         ((K.INVALID_SYNTAX, K.INVALID_SCHEMA), Action.REASK),
-        ((K.QUOTA, K.AUTHENTICATION, K.NOT_FOUND, K.CONTEXT_WINDOW, K.UNAVAILABLE, K.INTERNAL), Action.NEXT),
+        ((K.NOT_FOUND, K.UNAVAILABLE, K.INTERNAL), Action.NEXT),
         ((K.CONTENT_FILTER, K.REFUSAL), Action.NEXT_IF_PERMITTED),
         ((K.BAD_REQUEST,), Action.FAIL),
     ],
@@ -72,7 +76,7 @@ def test_a_retry_backs_off_exponentially_up_to_the_cap_and_holds_its_place():
 def test_jitter_shortens_the_backoff():
     tries = line()
     candidate = head(tries)
-    tries.turn(candidate, Fault.of(K.SERVER, ""), 0.0, jitter=0.25)
+    tries.turn(candidate, Fault.of(K.SERVER, ""), 0.0, jitter=0.25, means=MEANS)
     assert candidate.ready_at == 0.125
 
 

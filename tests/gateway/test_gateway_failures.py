@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from podium.domain.answers import FailureKind
 from podium.domain.errors import CredentialMissing, NoAnswer, Retryable
 from podium.gateway import Gateway, Prompt, prompt
-from podium.ports.models import FinishReason, ModelFailure, ModelReply, ModelRequest
+from podium.ports.models import FinishReason, ModelFailure, ModelReply, ModelRequest, Route
 from podium.providers import Providers, Script, say
 from podium.settings.gateway import GatewaySettings
 from tests.gateway.support import REFUND, Clock, Desk, Intent, ask, failure, models, scripted
@@ -159,6 +159,9 @@ async def test_a_provider_that_keeps_no_deadline_is_stopped():
         async def close(self) -> None:
             pass
 
+        def routes(self, name: str) -> list[Route]:
+            return [Route(self, "endless", name)]
+
         def find(self, name: str) -> tuple[Endless, str]:
             return self, name
 
@@ -189,10 +192,10 @@ async def test_a_broken_adapter_does_not_take_the_other_candidates_with_it(error
 
 async def test_an_adapter_that_cannot_even_be_found_does_not_either():
     class Broken(Providers):
-        def find(self, name: str) -> Any:
+        def routes(self, name: str) -> Any:
             if name == "scripted:a":
                 raise ZeroDivisionError
-            return super().find(name)
+            return super().routes(name)
 
     desk = Desk(Broken({}, scripts={"b": Script([REFUND])}))
     answer = await desk.ask(classify("a", "b"), text="hi")

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from podium.app.gateway_status import GatewayView
 from podium.app.queues import QueueList
 from podium.app.reviews import Reviews
 from podium.app.runs import Runs
@@ -20,13 +21,14 @@ from podium.storage.sqlite.lock import is_owned
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The runs, reviews, triggers and queues of a database, and the database itself for other use-cases."""
+    """The runs, reviews, triggers, queues and gateway of a database, and the database itself for other use-cases."""
 
     path: Path
     runs: Runs
     reviews: Reviews
     triggers: Triggers
     queues: QueueList
+    gateway: GatewayView
     storage: Storage
 
     def is_owned(self) -> bool:
@@ -49,6 +51,14 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
     """Open an existing database without owning it; raises `StorageUnavailable` when it is not there or not ours."""
     storage = await open_sqlite(existing(path), settings=StorageSettings(), own=False)
     try:
-        yield Database(path, Runs(storage), Reviews(storage), Triggers(storage), QueueList(storage), storage)
+        yield Database(
+            path,
+            Runs(storage),
+            Reviews(storage),
+            Triggers(storage),
+            QueueList(storage),
+            GatewayView(storage),
+            storage,
+        )
     finally:
         await storage.close()

@@ -18,7 +18,7 @@ def check_models(
 
     Models that override the prompts' own must all be callable; of a prompt's own candidates one is enough.
     """
-    providers = Providers(environment)
+    providers = Providers(environment, credentials=settings.credentials)
     for name in settings.override:
         _check(providers, name)
     if settings.override:

@@ -15,6 +15,7 @@ from podium.app.attributes import AttributeExecutor
 from podium.app.collector import patient_collector
 from podium.app.firing import Firing
 from podium.app.forks import fork_run
+from podium.app.gateway_status import GatewayView, StatusWriter
 from podium.app.handles import RunHandle
 from podium.app.placement import Time, Wish, placement_of, queues_by_name
 from podium.app.queues import QueueList
@@ -31,6 +32,7 @@ from podium.domain.filters import EVERYTHING, Filter
 from podium.domain.happenings import ChunkPublished, Happening
 from podium.domain.ids import RunId, checked_run_id, new_run_id
 from podium.domain.operations import OperationKind
+from podium.domain.policies import PromptPolicy
 from podium.domain.queues import Queue
 from podium.domain.runs import Placement, Run
 from podium.domain.states import RunState
@@ -111,14 +113,19 @@ class Podium:
             opened = await open_sqlite(self._database, settings=self._settings.storage, own=True)
             stack.push_async_callback(opened.close)
             self._storage = storage = self._storage_over(opened)
-            providers = Providers(self._environment, scripts=self._scripts)
+            providers = Providers(
+                self._environment,
+                scripts=self._scripts,
+                credentials=self._settings.gateway.credentials,
+            )
             stack.push_async_callback(providers.close)
             steps = StepExecutor(self._settings.engine.step_threads)
             stack.callback(steps.close)
             self.triggers = Triggers(storage, self.look, clock=self._clock)
+            gateway = self._gateway(providers, self._policies())
             executors: dict[OperationKind, Executor] = {
                 OperationKind.STEP: steps,
-                OperationKind.MODEL: self._gateway(providers),
+                OperationKind.MODEL: gateway,
                 OperationKind.PUBLISH: PublishExecutor(),
                 OperationKind.ATTRIBUTES: AttributeExecutor(storage),
                 OperationKind.EMIT: Emitting(self.triggers),
@@ -137,6 +144,9 @@ class Podium:
             self.runs = Runs(storage)
             self.reviews = Reviews(storage)
             self.queues = QueueList(storage)
+            self.gateway = GatewayView(storage)
+            writer = StatusWriter(opened, gateway)
+            stack.push_async_callback(writer.close, asyncio.create_task(writer.work()))
             self.taken_up = await self._engine.start(self._only)
             if self._only is None:
                 keeper = Keeper(storage, self._settings.retention, clock=self._clock)
@@ -333,8 +343,11 @@ class Podium:
     def _executors_over(self, executors: Executors) -> Executors:
         return executors
 
-    def _gateway(self, providers: Providers) -> Gateway:
-        return Gateway(providers, self._settings.gateway)
+    def _gateway(self, providers: Providers, policies: Mapping[str, PromptPolicy]) -> Gateway:
+        return Gateway(providers, self._settings.gateway, workflows=policies)
+
+    def _policies(self) -> Mapping[str, PromptPolicy]:
+        return {each.name: each.policy for each in self._workflows if each.policy is not None}
 
     def _handle(self, run_id: RunId, workflow: Workflow[Any, R]) -> RunHandle[R]:
         return RunHandle(run_id, workflow, self.runs, self._engine, self._fork, self.stream)

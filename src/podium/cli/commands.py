@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from podium.cli import check, controls, emit, maintain, queues, reviews, run, runs, triggers, worker
+from podium.cli import check, controls, emit, gateway, maintain, queues, reviews, run, runs, triggers, worker
 from podium.cli.exits import EXIT_CODES, Exit, Interrupted, complain, exit_code
 from podium.cli.options import help_without_command
 from podium.cli.output import ReaderGone, plain
@@ -37,6 +37,7 @@ app.add_typer(reviews.app, name="reviews")
 app.command(name="check", epilog=check.EXAMPLES)(check.check)
 app.command(name="maintain", epilog=maintain.EXAMPLES)(maintain.maintain)
 app.add_typer(queues.app, name="queues")
+app.add_typer(gateway.app, name="gateway")
 
 
 def _version(asked: bool) -> None:

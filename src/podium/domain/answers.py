@@ -53,6 +53,8 @@ class FailureKind(StrEnum):
     INVALID_SYNTAX = "invalid_syntax"
     INVALID_SCHEMA = "invalid_schema"
     UNAVAILABLE = "unavailable"
+    BREAKER_OPEN = "breaker_open"
+    LIMITED = "limited"
     INTERNAL = "internal"
 
 

@@ -141,6 +141,10 @@ class NoAnswer(Terminal):
     """Every candidate model of a prompt failed; `details` in the recorded error hold the attempts."""
 
 
+class ModelsUnavailable(NoAnswer):
+    """No candidate model of a prompt could even be asked: the breaker of each is open. Try again later."""
+
+
 class CompensationFailed(Terminal):
     """Completed steps could not all be undone; the message names each, and what had failed before."""
 

@@ -38,6 +38,14 @@ class ReviewState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+class BreakerState(StrEnum):
+    """Where a circuit breaker stands. `open` lets no request through; `half_open` lets through one probe at a time."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
 _R = RunState
 RUN_TRANSITIONS: Final[Mapping[RunState, frozenset[RunState]]] = MappingProxyType(
     {
@@ -72,6 +80,16 @@ REVIEW_TRANSITIONS: Final[Mapping[ReviewState, frozenset[ReviewState]]] = Mappin
     }
 )
 """From each review state, the states it may change to."""
+
+_B = BreakerState
+BREAKER_TRANSITIONS: Final[Mapping[BreakerState, frozenset[BreakerState]]] = MappingProxyType(
+    {
+        _B.CLOSED: frozenset({_B.OPEN}),
+        _B.OPEN: frozenset({_B.HALF_OPEN}),
+        _B.HALF_OPEN: frozenset({_B.CLOSED, _B.OPEN}),
+    }
+)
+"""From each state of a circuit breaker, the states it may change to."""
 
 TERMINAL_RUN_STATES: Final = frozenset({_R.COMPLETED, _R.FAILED, _R.CANCELLED})
 """States in which a run has its final result. (`failed` may be left again, by an explicit retry.)"""

@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 from podium.domain.errors import InvalidDefinition, InvalidInput
 from podium.domain.ids import digest
 from podium.domain.operations import Intent, OperationKind, StartChild
+from podium.domain.policies import PromptPolicy
 from podium.domain.values import TypedCodec
 from podium.flow.signatures import MAX_NAME, Signature, checked_name
 from podium.ports.run import CurrentRun, current_run
@@ -27,7 +28,8 @@ class Workflow(Generic[P, R]):
 
     `timeout` bounds the seconds in which a run is actively at work; waiting for people, timers and events
     does not count. `version` tells workflows of one name apart; a run stays with the version it began with.
-    `queue` is the queue in which its runs are placed unless they name another.
+    `queue` is the queue in which its runs are placed unless they name another. `policy` is what its prompts go by
+    where they do not say otherwise.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class Workflow(Generic[P, R]):
         timeout: float | None,
         version: str = "",
         queue: str | None = None,
+        policy: PromptPolicy | None = None,
     ) -> None:
         self.function = function
         self.name = checked_name(name, "@workflow")
         self.timeout = timeout
         self.version = version
         self.queue = queue
+        self.policy = policy
         self.signature = Signature(function, f"workflow {name!r}")
         update_wrapper(self, function)
 
@@ -137,24 +141,38 @@ class Workflow(Generic[P, R]):
 class Decorate:
     """The decorator that `workflow(...)` with options returns: takes the function, gives the `Workflow`."""
 
-    def __init__(self, name: str | None, timeout: float | None, version: str, queue: str | None) -> None:
+    def __init__(
+        self,
+        name: str | None,
+        timeout: float | None,
+        version: str,
+        queue: str | None,
+        policy: PromptPolicy | None,
+    ) -> None:
         self._name = name
         self._timeout = timeout
         self._version = version
         self._queue = queue
+        self._policy = policy
 
     def __call__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> Workflow[P, R]:
         """Return the workflow that `function` defines; raises `InvalidDefinition` when it is not async."""
         if not inspect.iscoroutinefunction(function):
             raise InvalidDefinition(f"@workflow {function.__name__!r} must be an `async def`.")
-        return Workflow(function, self._name or function.__name__, self._timeout, self._version, self._queue)
+        name = self._name or function.__name__
+        return Workflow(function, name, self._timeout, self._version, self._queue, self._policy)
 
 
 @overload
 def workflow(function: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
 @overload
 def workflow(
-    *, name: str | None = None, timeout: float | None = None, version: str = "", queue: str | None = None
+    *,
+    name: str | None = None,
+    timeout: float | None = None,
+    version: str = "",
+    queue: str | None = None,
+    policy: PromptPolicy | None = None,
 ) -> Decorate: ...
 def workflow(
     function: Callable[..., Coroutine[Any, Any, Any]] | None = None,
@@ -164,17 +182,21 @@ def workflow(
     timeout: float | None = None,
     version: str = "",
     queue: str | None = None,
+    policy: PromptPolicy | None = None,
 ) -> Workflow[Any, Any] | Decorate:
     """Make an `async def` a durable workflow; bare (`@workflow`) or with options (`@workflow(timeout=60)`).
 
     `timeout`: seconds of active work after which the run fails; time spent waiting for people, timers and
     events does not count. `version`: give changed code another one and keep the old code beside it, under
     the same `name`: runs under way stay with the version they began with, new ones take the one that is
-    listed last. `queue`: where its runs wait for room, children included, unless a start names another. Raises `InvalidDefinition` when the function is not async or an option makes no sense.
+    listed last. `queue`: where its runs wait for room, children included, unless a start names another. `policy`: what
+    its prompts go by where they do not say otherwise. Raises `InvalidDefinition` when the function is not async or an option makes no sense.
     """
     if timeout is not None and timeout <= 0:
         raise InvalidDefinition("@workflow: timeout must be above 0 seconds")
     if version and (len(version) > MAX_NAME or not version.isprintable()):
         raise InvalidDefinition(f"@workflow: version must be up to {MAX_NAME} printable characters")
-    decorate = Decorate(name, timeout, version, queue)
+    if policy is not None:
+        policy.check("@workflow")
+    decorate = Decorate(name, timeout, version, queue, policy)
     return decorate if function is None else decorate(function)

@@ -27,6 +27,12 @@ class Action(StrEnum):
     WAIT = "wait"
     """Let other candidates go first; ask this one again once it is ready, if nobody has answered."""
 
+    SWITCH = "switch"
+    """Ask the same candidate with another credential, or else go on to the next."""
+
+    SWITCH_OR_WAIT = "switch_or_wait"
+    """Ask the same candidate with another credential, or else wait as `WAIT` does."""
+
     REASK = "reask"
     """Show the model its latest mistake and ask again."""
 
@@ -35,6 +41,9 @@ class Action(StrEnum):
 
     NEXT = "next"
     """Go on to the next candidate and do not come back."""
+
+    LARGER = "larger"
+    """Go on to the next candidate that takes more than this one did."""
 
     NEXT_IF_PERMITTED = "next_if_permitted"
     """Go on only if the prompt permits another model to answer what this one would not."""
@@ -79,18 +88,22 @@ RULES: Final[Mapping[FailureKind, Rule]] = MappingProxyType(
         _K.RESET: Rule(Action.RETRY, _LATER),
         _K.TIMEOUT: Rule(Action.RETRY, _SLOW),
         _K.SERVER: Rule(Action.RETRY, _LATER),
-        _K.RATE_LIMIT: Rule(Action.WAIT, _LATER),
+        _K.RATE_LIMIT: Rule(Action.SWITCH_OR_WAIT, _LATER),
         _K.OVERLOADED: Rule(Action.WAIT, _LATER),
         _K.STALL: Rule(Action.WAIT, _LATER),
         _K.EMPTY: Rule(Action.RETRY_ONCE, _WRONG),
         _K.TRUNCATED: Rule(Action.EXTEND, "Raise max_tokens=, or ask for less in the template."),
         _K.INVALID_SYNTAX: Rule(Action.REASK, _WRONG),
         _K.INVALID_SCHEMA: Rule(Action.REASK, _WRONG),
-        _K.QUOTA: Rule(Action.NEXT, _ACCOUNT),
-        _K.AUTHENTICATION: Rule(Action.NEXT, _ACCOUNT),
+        _K.QUOTA: Rule(Action.SWITCH, _ACCOUNT),
+        _K.AUTHENTICATION: Rule(Action.SWITCH, _ACCOUNT),
         _K.NOT_FOUND: Rule(Action.NEXT, "Correct the model's name in models=."),
+        _K.BREAKER_OPEN: Rule(Action.WAIT, _LATER),
+        _K.LIMITED: Rule(
+            Action.WAIT, "Raise the limits in the settings, timeout=, or add a candidate in models=."
+        ),
         _K.CONTEXT_WINDOW: Rule(
-            Action.NEXT, "Shorten what goes in, or add a model with a larger context window."
+            Action.LARGER, "Shorten what goes in, or add a model with a larger context window."
         ),
         _K.UNAVAILABLE: Rule(Action.NEXT, "Do what the message says, or name other models in models=."),
         _K.INTERNAL: Rule(Action.NEXT, "Report it with the message above, or name other models in models=."),
@@ -102,3 +115,6 @@ RULES: Final[Mapping[FailureKind, Rule]] = MappingProxyType(
     }
 )
 """One rule for each class of failure; a test sees to it that none is missing."""
+
+OF_THE_REQUEST: Final = frozenset({_K.BAD_REQUEST, _K.CONTENT_FILTER, _K.REFUSAL})
+"""Failures that are no outage: the same request would be turned down on the best of days."""

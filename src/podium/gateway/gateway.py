@@ -1,8 +1,8 @@
 """The gateway: the one path of every model call.
 
-Candidates in order; for each a request within what is left of one deadline; its reply read, validated and
-weighed; then accepted, or whatever the table in `failures.py` says of its fault. Each request goes into the
-ledger as soon as it is over.
+Candidates in order; for each the permission to ask it, a request within what is left of one deadline; its reply
+read, validated and weighed; then accepted, or whatever the table in `failures.py` says of its fault. Each request goes
+into the ledger as soon as it is over.
 """
 
 from __future__ import annotations
@@ -10,46 +10,40 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, assert_never
 
 from podium.domain.answers import Answer, AnyAnswer, FailureKind
 from podium.domain.errors import PodiumError
-from podium.domain.money import Money
+from podium.domain.gateway_status import GatewayStatus
 from podium.domain.operations import Execute
+from podium.domain.policies import PromptPolicy
+from podium.gateway.asking import Asked, Call, FirstToken, ask
 from podium.gateway.conversation import opening, reasked
 from podium.gateway.failures import Fault
-from podium.gateway.judgement import Accepted, judged
+from podium.gateway.health.breaker import COUNTS, OPENS_AT_ONCE
+from podium.gateway.hedging import race
+from podium.gateway.judgement import Accepted
 from podium.gateway.ledger import ACCEPTED, Ledger, Trial
-from podium.gateway.line import Candidate, Line, Move
+from podium.gateway.line import Candidate, Line, Means, Move
+from podium.gateway.outage import Unmet, bridged
 from podium.gateway.policy import CallPolicy
 from podium.gateway.prompt import Prompt
-from podium.gateway.unanswered import unanswered
-from podium.gateway.wording import well_formed
+from podium.gateway.sizes import input_tokens
+from podium.gateway.status import status_of
+from podium.gateway.traffic import Held, Lease, Traffic, Wish
 from podium.ports.execution import AttemptContext
-from podium.ports.models import Message, ModelFailure, ModelProvider, ModelProviders, ModelReply, ModelRequest
+from podium.ports.models import ModelProviders
+from podium.ports.stale import NoStaleAnswers, StaleAnswers
 from podium.settings.gateway import GatewaySettings
-
-# A provider keeps the deadline itself and then says what it had counted: this is for one that fails to.
-_GRACE = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One call on its way."""
-
-    prompt: Prompt[Any]
-    policy: CallPolicy
-    messages: tuple[Message, ...]
-    line: Line
-    ledger: Ledger
 
 
 class Gateway:
-    """Executes prompts. Holds no state of its own between calls.
+    """Executes prompts. What it learns of providers is in `traffic`, shared by all calls; nothing else is kept.
 
-    `clock` gives seconds that only grow, `sleep` waits for seconds, `jitter` gives random numbers from 0 to 1.
+    `workflows` are the policies of workflows by name. `stale` finds earlier answers. `clock` gives seconds that
+    only grow, `sleep` waits for seconds, `jitter` gives random numbers from 0 to 1.
     """
 
     def __init__(
@@ -57,112 +51,199 @@ class Gateway:
         providers: ModelProviders,
         settings: GatewaySettings,
         *,
+        workflows: Mapping[str, PromptPolicy] | None = None,
+        stale: StaleAnswers | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        self.traffic = Traffic(settings)
         self._providers = providers
         self._settings = settings
+        self._workflows = workflows or {}
+        self._stale = stale or NoStaleAnswers()
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
 
     async def execute(self, request: Execute, context: AttemptContext) -> AnyAnswer:
-        """Return the prompt's answer.
+        """Return the prompt's answer, or the degraded one that its policy has for an outage.
 
-        Raises `NoAnswer` when every candidate failed or the deadline is over, `Retryable` when a provider named
-        a later time that does not fit into it.
+        Raises `NoAnswer` when every candidate failed or the deadline is over, `ModelsUnavailable` when none could
+        even be asked, `Retryable` when a provider named a later time that does not fit into the deadline.
         """
         call = self._begin(request, context)
-        while (candidate := call.line.next(self._clock())) is not None:
-            wait = candidate.ready_at - self._clock()
-            if wait > 0:
-                await self._sleep(wait)
+        line, ledger = call.line, call.ledger
+        while (candidate := line.next(now := self._clock())) is not None:
+            if candidate.ready_at > now:
+                await self._wait(call, candidate, now)
                 continue
-            trial = await self._try(call, candidate)
+            lease = self._admit(call, candidate, now)
+            match lease:
+                case Fault():
+                    self._turn(call, candidate, None, Trial(lease, sent=False), lease)
+                    continue
+                case Held():
+                    self._hold(call, candidate, lease)
+                    continue
+                case Lease():
+                    pass
+                case _:
+                    assert_never(lease)
+            asked = await self._ask(call, candidate, lease)
+            candidate, trial = asked.candidate, asked.trial
             match trial.result:
                 case Accepted():
-                    call.ledger.note(candidate, trial, ACCEPTED)
+                    self.traffic.budget(asked.lease.lane.route).succeeded(candidate.price)
+                    ledger.note(candidate, replace(trial, note=_note(asked)), ACCEPTED)
                     return _answer(call, candidate, trial.result)
                 case Fault():
-                    self._turn(call, candidate, trial, trial.result)
+                    self._turn(call, candidate, asked.lease, trial, trial.result)
                 case _:
                     assert_never(trial.result)
-        raise unanswered(call.prompt.reference, call.line, call.policy, self._clock())
+        unmet = Unmet(call.prompt, call.policy, call.messages, line, ledger, call.tenant)
+        return await bridged(unmet, self._stale, self._clock())
 
-    def _begin(self, request: Execute, context: AttemptContext) -> _Call:
+    def status(self, *, at: float, pid: int) -> GatewayStatus:
+        """Return how things stand with the providers, `at` being now in seconds since the epoch."""
+        return status_of(self.traffic, self._settings.retry_budget, now=self._clock(), at=at, pid=pid)
+
+    def _begin(self, request: Execute, context: AttemptContext) -> Call:
         prompt: Prompt[Any] = request.target
-        policy = CallPolicy.merged(self._settings, prompt.policy)
+        policy = CallPolicy.merged(self._settings, prompt.policy, self._workflows.get(context.workflow))
         messages = opening(prompt, request.arguments)
-        line = Line(policy, messages, self._clock() + policy.timeout)
-        return _Call(prompt, policy, messages, line, Ledger(context.record))
+        now = self._clock()
+        self.traffic.called(now)
+        line = Line(policy, messages, now + policy.timeout)
+        return Call(prompt, policy, messages, line, Ledger(context.record), context.tenant)
 
-    async def _try(self, call: _Call, candidate: Candidate) -> Trial:
-        found = self._find(candidate.model)
-        if isinstance(found, Fault):
-            return Trial(found, sent=False)
-        provider, model = found
-        candidate.requests += 1
-        started = self._clock()
-        reply = await _reply(provider, model, _request(call, candidate, call.line.deadline - started))
-        latency = self._clock() - started
-        match reply:
-            case ModelReply(text=text, usage=usage, cost=cost):
-                readable = replace(reply, text=well_formed(text))
-                result = judged(call.prompt, readable, call.policy.longest)
-                return Trial(result, readable.text, usage, cost or Money(), latency)
-            case ModelFailure():
-                fault = Fault.of(reply.kind, str(reply), reply.retry_after)
-                return Trial(fault, "", reply.usage, reply.cost or Money(), latency)
-            case _:
-                assert_never(reply)
+    async def _wait(self, call: Call, candidate: Candidate, now: float) -> None:
+        if not candidate.yields:
+            # Of what use is it to wait for one's turn where nobody will be let through then?
+            opens_at = self.traffic.opens_at(candidate.routes, candidate.refused, now)
+            if opens_at > candidate.ready_at:
+                held = self._admit(call, candidate, now)
+                if isinstance(held, Held):
+                    self._hold(call, candidate, held)
+                    return
+                if isinstance(held, Lease):
+                    held.dropped(now)
+        seconds = min(candidate.ready_at, call.line.deadline) - now
+        if candidate.held is not None and candidate.held.places is not None:
+            await candidate.held.places.freed(seconds)
+            candidate.ready_at = 0.0
+        else:
+            await self._sleep(seconds)
+        if candidate.held is not None:
+            candidate.waited += self._clock() - now
 
-    def _find(self, name: str) -> tuple[ModelProvider, str] | Fault:
+    def _admit(self, call: Call, candidate: Candidate, now: float) -> Lease | Held | Fault:
         try:
-            provider, model = self._providers.find(name)
-            provider.check(model)
+            candidate.routes = candidate.routes or self._providers.routes(candidate.model)
+            candidate.routes[0].provider.check(candidate.routes[0].model)
         except PodiumError as error:
             return Fault.of(FailureKind.UNAVAILABLE, str(error))
         except Exception as error:  # noqa: BLE001 - a broken adapter must not take the other candidates with it
             return Fault.of(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
-        return provider, model
+        wish = Wish(
+            input_tokens(candidate.messages) + candidate.max_tokens,
+            call.tenant,
+            call.line.deadline,
+            candidate.extra,
+            candidate.shunned,
+            candidate.refused,
+        )
+        permit = self.traffic.admit(candidate.routes, wish, now)
+        if isinstance(permit, Lease):
+            candidate.held = None
+            if not candidate.price:
+                self.traffic.budget(permit.lane.route).request(now)
+        return permit
 
-    def _turn(self, call: _Call, candidate: Candidate, trial: Trial, fault: Fault) -> None:
-        move = call.line.turn(candidate, fault, self._clock(), self._jitter())
+    def _hold(self, call: Call, candidate: Candidate, held: Held) -> None:
+        is_new = candidate.held is None or candidate.held.kind is not held.kind
+        move = call.line.hold(candidate, held)
+        if is_new or move is not Move.WAIT:
+            trial = Trial(Fault.of(held.kind, held.message), sent=False)
+            call.ledger.note(candidate, trial, move.value)
+
+    async def _ask(self, call: Call, candidate: Candidate, lease: Lease) -> Asked:
+        after = self.traffic.hedge_after(lease.lane) if call.policy.hedge else None
+        if after is None:
+            return await ask(call, candidate, lease, self._clock, FirstToken(self._clock))
+
+        def rival() -> tuple[Candidate, Lease] | None:
+            return self._rival(call, candidate, lease)
+
+        return await race(call, candidate, lease, after, rival, self._clock, self._sleep)
+
+    def _rival(self, call: Call, candidate: Candidate, lease: Lease) -> tuple[Candidate, Lease] | None:
+        now = self._clock()
+        if not self.traffic.may_hedge(now):
+            return None
+        mine = lease.lane.route.credential
+        same = replace(candidate, refused={*candidate.refused, mine}, extra=True)
+        for other in (*call.line.others(candidate), same):
+            permit = self._admit(call, other, now)
+            if isinstance(permit, Lease):
+                self.traffic.hedged(now)
+                return (candidate if other is same else other), permit
+        return None
+
+    def _turn(
+        self, call: Call, candidate: Candidate, lease: Lease | None, trial: Trial, fault: Fault
+    ) -> None:
+        now = self._clock()
+        elsewhere = False
+        if lease is not None:
+            route = lease.lane.route
+            if fault.kind in COUNTS:
+                # What a service fails to do falls upon the next ones, which need not be able to bear it.
+                for other in call.line.others(candidate):
+                    other.extra = True
+                avoided = candidate.refused if fault.kind in OPENS_AT_ONCE else candidate.shunned
+                avoided.add(route.credential)
+            avoided = candidate.refused | candidate.shunned
+            elsewhere = len(candidate.routes) > 1 and self.traffic.has_other(candidate.routes, avoided, now)
+
+        def buy(throttled: bool) -> int:  # noqa: FBT001 - the one argument there is
+            if lease is None:
+                return 1
+            return self.traffic.budget(lease.lane.route).spend(now, throttled=throttled)
+
+        def takes_more(other: Candidate) -> bool:
+            return self._takes_more(other, candidate)
+
+        move = call.line.turn(candidate, fault, now, self._jitter(), Means(elsewhere, buy, takes_more))
         call.ledger.note(candidate, trial, move.value)
         if move is Move.REASK:
             candidate.messages = reasked(call.messages, trial.text, fault.message)
 
+    def _takes_more(self, other: Candidate, than: Candidate) -> bool:
+        """Return whether `other` is another model, and not one that is known to take no more."""
+        try:
+            routes = other.routes or self._providers.routes(other.model)
+        except Exception:  # noqa: BLE001 - it will be said when it is asked
+            return True
+        if routes[0].model == than.routes[0].model:
+            return False
+        mine, theirs = self._window(than), self._window(replace(other, routes=routes))
+        return mine is None or theirs is None or theirs > mine
 
-def _request(call: _Call, candidate: Candidate, seconds: float) -> ModelRequest:
-    return ModelRequest(
-        messages=candidate.messages,
-        limits=call.policy.within(seconds),
-        schema=call.prompt.output.schema,
-        schema_name=call.prompt.name,
-        max_tokens=candidate.max_tokens,
-        temperature=call.policy.temperature,
-    )
-
-
-async def _reply(provider: ModelProvider, model: str, request: ModelRequest) -> ModelReply | ModelFailure:
-    limit = asyncio.timeout(request.limits.total + _GRACE)
-    try:
-        async with limit:
-            return await provider.complete(model, request)
-    except ModelFailure as failure:
-        return failure
-    except PodiumError as error:
-        return ModelFailure(FailureKind.UNAVAILABLE, str(error))
-    except Exception as error:  # noqa: BLE001 - a broken adapter must not take the other candidates with it
-        if limit.expired():
-            return ModelFailure(
-                FailureKind.TIMEOUT, f"no answer within the {request.limits.total:.3g} s left"
-            )
-        return ModelFailure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
+    def _window(self, candidate: Candidate) -> int | None:
+        declared = self._settings.context_windows.get(candidate.model)
+        return declared if declared is not None else candidate.routes[0].window()
 
 
-def _answer(call: _Call, candidate: Candidate, accepted: Accepted) -> AnyAnswer:
+def _note(asked: Asked) -> str:
+    candidate = asked.candidate
+    said = [f"waited {candidate.waited:.1f} s"] if candidate.waited else []
+    if len(candidate.routes) > 1:
+        said.append(f"with {asked.lease.lane.route.credential}")
+    return ", ".join(said)
+
+
+def _answer(call: Call, candidate: Candidate, accepted: Accepted) -> AnyAnswer:
     return Answer(
         value=accepted.value,
         confidence=accepted.confidence,

@@ -14,11 +14,14 @@ from podium.gateway.line import Candidate
 
 ACCEPTED = "accepted"
 
+HEDGED = "hedged"
+"""The outcome of the one of two requests at the same time that was not used."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """One turn of a candidate: what it came to, and what it took. `latency` in seconds; `sent` is False when the
-    candidate could not be called at all.
+    candidate could not be called at all. `note` is what there is to tell of a request that was accepted.
     """
 
     result: Accepted | Fault
@@ -27,6 +30,7 @@ class Trial:
     cost: Money = field(default_factory=Money)
     latency: float = 0.0
     sent: bool = True
+    note: str = ""
 
 
 class Ledger:
@@ -60,7 +64,7 @@ class Ledger:
             number=len(self._attempts) + 1,
             outcome=outcome,
             failure=fault.kind if fault else None,
-            message=fault.message if fault else "",
+            message=fault.message if fault else trial.note,
             usage=trial.usage,
             cost=trial.cost,
             latency=trial.latency,

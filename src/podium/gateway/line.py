@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import assert_never
 
+from podium.domain.answers import FailureKind
 from podium.gateway.failures import RULES, Action, Fault
 from podium.gateway.policy import CallPolicy
-from podium.ports.models import Message
+from podium.gateway.traffic import Held
+from podium.ports.models import Message, Route
 
 
 class Move(StrEnum):
     """What was done after a failed request."""
 
     RETRY = "retry"
+    SWITCH = "switch"
     WAIT = "wait"
     REASK = "reask"
     EXTEND = "extend"
@@ -29,7 +32,10 @@ class Candidate:
 
     `messages` and `max_tokens` are those of its next request, `ready_at` the earliest time for it; until then it
     holds its place, or `yields`: goes after all who do not. `fault` is the latest, `told` the time before which the
-    provider does not want to be asked. Times are the gateway's clock, in seconds.
+    provider does not want to be asked. `held` is why it could not be asked when it was last looked at, `waited` the
+    seconds spent on such reasons. `extra`: its next request is a retry or a fallback, the retry bought for `price`.
+    `shunned` and `refused` are credentials that were asked to slow down, or turned down, in this call. Times are the
+    gateway's clock, in seconds.
     """
 
     model: str
@@ -44,6 +50,27 @@ class Candidate:
     setbacks: int = 0
     fault: Fault | None = None
     told: float | None = None
+    held: Held | None = None
+    waited: float = 0.0
+    extra: bool = False
+    price: int = 0
+    shunned: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+    routes: Sequence[Route] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What there is to go on with after a failure.
+
+    `elsewhere`: another credential could be tried at once. `buy` returns the price of a retry, given whether the
+    provider asked to slow down, or 0 when the process can afford none. `takes_more` says of another candidate
+    whether it may take more tokens than the one that failed.
+    """
+
+    elsewhere: bool
+    buy: Callable[[bool], int]
+    takes_more: Callable[[Candidate], bool]
 
 
 class Line:
@@ -68,14 +95,38 @@ class Line:
         # All have let the others go first: whoever is ready soonest.
         return min(self._standing, key=lambda candidate: candidate.ready_at)
 
-    def turn(self, candidate: Candidate, fault: Fault, now: float, jitter: float) -> Move:
+    def others(self, candidate: Candidate) -> list[Candidate]:
+        """Return who else could be asked now."""
+        return [each for each in self._standing if each is not candidate and not each.yields]
+
+    def hold(self, candidate: Candidate, held: Held) -> Move:
+        """Let the others go first until a breaker, a limit or the provider's own wish lets this one pass."""
+        candidate.held = held
+        if candidate.fault is None:
+            candidate.fault = Fault.of(held.kind, held.message)
+        if held.kind in {FailureKind.LIMITED, FailureKind.RATE_LIMIT}:
+            candidate.told = held.until
+        if held.until >= self.deadline:
+            return self._leave(candidate)
+        candidate.ready_at = held.until
+        candidate.yields = True
+        return Move.WAIT
+
+    def turn(self, candidate: Candidate, fault: Fault, now: float, jitter: float, means: Means) -> Move:
         """Take note of a failure and return what it leads to; `jitter` is a random number from 0 to 1."""
         candidate.fault = fault
         candidate.told = None if fault.retry_after is None else now + fault.retry_after
-        move = self._move(RULES[fault.kind].action, candidate)
+        candidate.extra, candidate.price = False, 0
+        action = RULES[fault.kind].action
+        if action is Action.LARGER:
+            self._standing = [each for each in self._standing if each is candidate or means.takes_more(each)]
+        move = self._move(action, candidate, means)
         match move:
+            case Move.SWITCH:
+                candidate.extra = True
+                return move
             case Move.RETRY | Move.WAIT:
-                return self._postpone(candidate, move, fault, now, jitter)
+                return self._postpone(candidate, move, now, jitter, means)
             case Move.REASK:
                 candidate.reasks_left -= 1
                 return move
@@ -91,7 +142,7 @@ class Line:
             case _:
                 assert_never(move)
 
-    def _move(self, action: Action, candidate: Candidate) -> Move:
+    def _move(self, action: Action, candidate: Candidate, means: Means) -> Move:
         match action:
             case Action.RETRY:
                 return Move.RETRY if self._retries_left else Move.NEXT
@@ -101,11 +152,17 @@ class Line:
                 return Move.RETRY if again else Move.NEXT
             case Action.WAIT:
                 return Move.WAIT if self._retries_left else Move.NEXT
+            case Action.SWITCH:
+                return Move.SWITCH if means.elsewhere else Move.NEXT
+            case Action.SWITCH_OR_WAIT if means.elsewhere:
+                return Move.SWITCH
+            case Action.SWITCH_OR_WAIT:
+                return Move.WAIT if self._retries_left else Move.NEXT
             case Action.REASK:
                 return Move.REASK if candidate.reasks_left else Move.NEXT
             case Action.EXTEND:
                 return Move.NEXT if candidate.extended else Move.EXTEND
-            case Action.NEXT:
+            case Action.NEXT | Action.LARGER:
                 return Move.NEXT
             case Action.NEXT_IF_PERMITTED:
                 return Move.NEXT if self._policy.fallback_on_refusal else Move.FAIL
@@ -114,11 +171,16 @@ class Line:
             case _:
                 assert_never(action)
 
-    def _postpone(self, candidate: Candidate, move: Move, fault: Fault, now: float, jitter: float) -> Move:
-        delay = self._policy.backoff.delay(candidate.setbacks + 1, jitter, fault.retry_after)
+    def _postpone(self, candidate: Candidate, move: Move, now: float, jitter: float, means: Means) -> Move:
+        wished = None if candidate.told is None else candidate.told - now
+        delay = self._policy.backoff.delay(candidate.setbacks + 1, jitter, wished)
         if now + delay >= self.deadline:
             return self._leave(candidate)
+        candidate.price = means.buy(move is Move.WAIT)
+        if not candidate.price:
+            return self._leave(candidate)
         self._retries_left -= 1
+        candidate.extra = True
         candidate.setbacks += 1
         candidate.ready_at = now + delay
         candidate.yields = move is Move.WAIT

@@ -5,17 +5,19 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from pydantic import ValidationError
 
 from podium.domain.answers import Answer
 from podium.domain.errors import InvalidDefinition
 from podium.domain.ids import digest
 from podium.domain.operations import Codec, Execute, Intent, OperationKind
+from podium.domain.policies import Fallback, Outage, PromptPolicy
 from podium.domain.retries import RetryPolicy
 from podium.domain.values import TypedCodec, fingerprint
 from podium.gateway.output.form import OutputForm
-from podium.gateway.policy import PromptPolicy
 from podium.gateway.template import Template
 from podium.gateway.wording import as_json
 from podium.ports.run import current_run
@@ -84,6 +86,9 @@ def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are
     system: str | None = None,
     validators: Sequence[Callable[[Output], str | None]] = (),
     fallback_on_refusal: bool = False,
+    hedge: bool | None = None,
+    on_outage: Outage | Fallback | None = None,
+    policy: PromptPolicy | None = None,
 ) -> Prompt[Output]:
     """Declare a typed model call: what is asked, in which form the answer comes, and of which models.
 
@@ -94,7 +99,10 @@ def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are
     often each model is shown its latest mistake. `max_tokens`: output of one request, doubled once when it is
     too short. `system`: what the model is told first. `validators`: functions of the value that return what is
     wrong with it, or None. `fallback_on_refusal`: whether the next candidate may answer what one refused.
-    What is None or empty is left to the gateway's settings.
+    `hedge`: whether a second model or credential may be asked when the first is unusually late. `on_outage`: what
+    follows when no model can answer: `"fail"`, `Fallback(value)`, `"stale"` for an earlier answer, `"reschedule"` to
+    try later. `policy`: all of these together; what is named by itself beats it. What is None or empty is left to the
+    workflow's policy and the gateway's settings.
 
     Raises `InvalidDefinition` when any of it could never work.
     """
@@ -107,14 +115,34 @@ def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are
         raise InvalidDefinition(f"{where}: models= takes a list: models=[{models!r}]")
     parsed = Template.parse(template, where)
     form: OutputForm[Output] = OutputForm.of(output, where)
-    policy = PromptPolicy(
-        tuple(models), timeout, retries, reasks, max_tokens, temperature, fallback_on_refusal
+    own = PromptPolicy(
+        tuple(models),
+        timeout,
+        retries,
+        reasks,
+        max_tokens,
+        temperature,
+        fallback_on_refusal,
+        hedge,
+        on_outage,
     )
+    policy = own if policy is None else own.over(policy)
     policy.check(where)
+    _check_fallback(policy.on_outage, form, where)
     _check_validators(validators, where)
-    version = digest(template, system or "", as_json(form.schema), as_json(asdict(policy)))[:8]
+    version = digest(template, system or "", as_json(form.schema), as_json(policy.identity()))[:8]
     codec = TypedCodec(Answer[output], f"the answer of {where}")  # type: ignore[valid-type]
     return Prompt(name, parsed, form, policy, system, tuple(validators), version, codec)
+
+
+def _check_fallback(on_outage: object, form: OutputForm[Any], where: str) -> None:
+    if isinstance(on_outage, Fallback):
+        try:
+            form.adapter.validate_python(on_outage.value, strict=True)
+        except ValidationError as error:
+            raise InvalidDefinition(
+                f"{where}: on_outage={on_outage!r} is not of the output type: {error.errors()[0]['msg']}"
+            ) from None
 
 
 def _check_validators(validators: Sequence[object], where: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from podium.domain.errors import NoAnswer, Retryable
+from podium.domain.answers import FailureKind
+from podium.domain.errors import ModelsUnavailable, NoAnswer, Retryable
 from podium.gateway.failures import RULES
 from podium.gateway.line import Candidate, Line
 from podium.gateway.policy import CallPolicy
@@ -14,7 +15,7 @@ def unanswered(prompt: str, line: Line, policy: CallPolicy, now: float) -> NoAns
     """Return the error to raise for `prompt` (`name@version`).
 
     When a provider named a time from which it may be asked again, that is `Retryable` with the earliest such
-    time, else `NoAnswer`.
+    time; `ModelsUnavailable` when all breakers are open; else `NoAnswer`.
     """
     came_to = "; ".join(f"{candidate.model}: {_came_to(candidate)}" for candidate in line.candidates)
     told = [candidate.told for candidate in line.candidates if candidate.told is not None]
@@ -25,7 +26,15 @@ def unanswered(prompt: str, line: Line, policy: CallPolicy, now: float) -> NoAns
             "To depend less on one provider's limits, add a candidate of another in models=.",
             retry_after=wait,
         )
-    return NoAnswer(f"Prompt {prompt} got no answer{_within(line, policy, now)}. {came_to}. {_advice(line)}")
+    kind = ModelsUnavailable if _all_open(line) else NoAnswer
+    return kind(f"Prompt {prompt} got no answer{_within(line, policy, now)}. {came_to}. {_advice(line)}")
+
+
+def _all_open(line: Line) -> bool:
+    return all(
+        candidate.fault is not None and candidate.fault.kind is FailureKind.BREAKER_OPEN
+        for candidate in line.candidates
+    )
 
 
 def _within(line: Line, policy: CallPolicy, now: float) -> str:

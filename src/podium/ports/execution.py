@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from podium.domain.runs import DEFAULT_TENANT
+
 if TYPE_CHECKING:
     from podium.domain.answers import CallAttempt
     from podium.domain.ids import RunId
@@ -19,7 +21,7 @@ class AttemptContext:
     `idempotency_key` is the same for every attempt of the operation, before and after a crash. `attempt`
     counts from 1. `record` notes a model call in the journal as soon as it has been made, before the
     operation has an outcome. `publish` adds a chunk of UTF-8 JSON to the run's stream; it may be called from
-    any thread.
+    any thread. `workflow` and `tenant` are the run's.
     """
 
     run: RunId
@@ -28,6 +30,8 @@ class AttemptContext:
     idempotency_key: str
     record: Callable[[CallAttempt], None]
     publish: Callable[[bytes], None]
+    workflow: str = ""
+    tenant: str = DEFAULT_TENANT
 
 
 class Executor(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -54,7 +54,8 @@ class ModelRequest:
     """What is asked of a model.
 
     `schema` is the JSON schema that the reply must satisfy, named `schema_name`; None asks for free text.
-    `temperature` None leaves the provider's default.
+    `temperature` None leaves the provider's default. `on_token` is called when the first token comes, by providers
+    that notice.
     """
 
     messages: Sequence[Message]
@@ -63,6 +64,7 @@ class ModelRequest:
     schema_name: str = "answer"
     max_tokens: int = 1024
     temperature: float | None = None
+    on_token: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +130,47 @@ class ModelProvider(Protocol):
         ...
 
 
+def _unknown_price(_: Usage) -> Money | None:
+    return None
+
+
+def _unknown_window() -> int | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """One way to a model: at a provider, with a credential.
+
+    `place` is the provider's name, with its address where that is not the vendor's own (`openai`, `openai@URL`).
+    `model` is the model's own name. `credential` is the name of the environment variable that holds the key, empty
+    without one. `price` returns what tokens cost, `window` how many the model takes; both None when that is not known.
+    """
+
+    provider: ModelProvider
+    place: str
+    model: str
+    credential: str = ""
+    price: Callable[[Usage], Money | None] = _unknown_price
+    window: Callable[[], int | None] = _unknown_window
+    key: tuple[str, str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", (self.place, self.model, self.credential))
+
+    @property
+    def label(self) -> str:
+        """What people call it: `openai:gpt-5 (OPENAI_API_KEY)`."""
+        provider, at, url = self.place.partition("@")
+        return f"{provider}:{self.model}{at}{url}" + (f" ({self.credential})" if self.credential else "")
+
+
 class ModelProviders(Protocol):
     """Finds the provider of a model named `provider:model`."""
+
+    def routes(self, name: str) -> Sequence[Route]:
+        """Return the ways to a model, one for each credential; raises `InvalidInput` naming the known providers."""
+        ...
 
     def find(self, name: str) -> tuple[ModelProvider, str]:
         """Return the provider and the model's own name; raises `InvalidInput` naming the known providers."""

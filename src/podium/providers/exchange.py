@@ -172,6 +172,8 @@ class Exchange:
             progress.stream = stream
             async for event in stream:
                 if isinstance(event, ai.PartStartEvent | ai.PartDeltaEvent):
+                    if not progress.spoke and request.on_token is not None:
+                        request.on_token()
                     progress.spoke = True
                     progress.pause.reschedule(loop.time() + limits.stall)
             return self._reply(stream.get())

@@ -1,16 +1,22 @@
-"""Finds the provider of a model by its name."""
+"""Finds the ways to a model by its name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 
-from podium.ports.models import ModelProvider
-from podium.providers import names
+from podium.domain.errors import CredentialMissing
+from podium.ports.models import ModelProvider, Route
+from podium.providers import names, prices
+from podium.providers.names import ModelName
 from podium.providers.scripted import Script, ScriptedProvider
 from podium.providers.vendors import VENDORS, Access, VendorProvider
+from podium.providers.windows import context_window
 
 _NONE: Mapping[str, Script] = MappingProxyType({})
+_VENDORS_OWN: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 class Providers:
@@ -21,38 +27,90 @@ class Providers:
     `GOOGLE_GEMINI_BASE_URL` in the environment); `local:smollm2`, `local:PATH.gguf`; `scripted:NAME`.
 
     `environment` holds the keys and addresses (pass `os.environ` from an entry point), `scripts` the models
-    that tests wrote down, by NAME or by the whole name of a model in whose place they speak.
+    that tests wrote down, by NAME or by the whole name of a model in whose place they speak. `credentials` names,
+    for a vendor (`openai`) or another server (`openai@URL`), the environment variables with its keys, where there are
+    several or they are called otherwise than usual.
     """
 
-    def __init__(self, environment: Mapping[str, str], *, scripts: Mapping[str, Script] = _NONE) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        scripts: Mapping[str, Script] = _NONE,
+        credentials: Mapping[str, Sequence[str]] = _VENDORS_OWN,
+    ) -> None:
         self._environment = environment
         self._scripts = scripts
-        self._open: dict[str, ModelProvider] = {}
+        self._credentials = credentials
+        self._open: dict[tuple[str, str], ModelProvider] = {}
+        self._routes: dict[str, tuple[Route, ...]] = {}
+
+    def routes(self, name: str) -> Sequence[Route]:
+        """Return the ways to a model, one for each credential whose variable is set, or one without any.
+
+        Raises `InvalidInput` naming the known providers, and `CredentialMissing` when `credentials` names
+        variables of which none is set.
+        """
+        found = self._routes.get(name)
+        if found is None:
+            found = self._routes[name] = self._find(name)
+        return found
 
     def find(self, name: str) -> tuple[ModelProvider, str]:
-        """Return the provider and the model's own name; raises `InvalidInput` naming the known providers."""
-        if name in self._scripts:
-            # A script of a test, in the place of the model that is called so.
-            return self._provider(names.SCRIPTED), name
-        parsed = names.parse(name)
-        if parsed.provider not in VENDORS:
-            return self._provider(parsed.provider), parsed.model
-        access = Access.find(VENDORS[parsed.provider], self._environment, parsed.base_url)
-        place = f"{parsed.provider}@{access.base_url}"
-        if place not in self._open:
-            self._open[place] = VendorProvider(access)
-        return self._open[place], parsed.model
+        """Return the first provider of a model and the model's own name; raises what `routes` raises."""
+        first = self.routes(name)[0]
+        return first.provider, first.model
 
     async def close(self) -> None:
         """Close every provider that was opened; the next `find` opens anew."""
+        self._routes.clear()
         while self._open:
             _, provider = self._open.popitem()
             await provider.close()
 
+    def _find(self, name: str) -> tuple[Route, ...]:
+        if name in self._scripts:
+            # A script of a test, in the place of the model that is called so.
+            return (Route(self._provider(names.SCRIPTED), names.SCRIPTED, name),)
+        parsed = names.parse(name)
+        if parsed.provider not in VENDORS:
+            return (Route(self._provider(parsed.provider), parsed.provider, parsed.model),)
+        vendor = VENDORS[parsed.provider]
+        access = Access.find(vendor, self._environment, parsed.base_url)
+        trusted = access.base_url in {vendor.home, Access.find(vendor, self._environment, None).base_url}
+        place = f"{vendor.name}@{access.base_url}" if access.foreign else vendor.name
+        # The vendor's keys never go to a server that only a model's name points to.
+        named = self._credentials.get(place) or (self._credentials.get(vendor.name) if trusted else None)
+        if named is None:
+            usual = vendor.keys if trusted else (vendor.other_key,)
+            variable = next((each for each in usual if self._environment.get(each)), "")
+            return (self._route(parsed, place, access, variable),)
+        keys = {each: self._environment[each].strip() for each in named if self._environment.get(each)}
+        if not keys:
+            raise CredentialMissing(f"{name} needs a key: set {' or '.join(named)} in the environment")
+        return tuple(
+            self._route(parsed, place, replace(access, key=key), variable) for variable, key in keys.items()
+        )
+
+    def _route(self, parsed: ModelName, place: str, access: Access, variable: str) -> Route:
+        key = (place, variable)
+        if key not in self._open:
+            self._open[key] = VendorProvider(access)
+        vendor, url = access.vendor.name, access.base_url if access.foreign else None
+        return Route(
+            self._open[key],
+            place,
+            parsed.model,
+            variable,
+            price=partial(prices.price, vendor, parsed.model, base_url=url),
+            window=partial(context_window, vendor, parsed.model, url),
+        )
+
     def _provider(self, provider: str) -> ModelProvider:
-        if provider not in self._open:
-            self._open[provider] = self._other(provider)
-        return self._open[provider]
+        key = (provider, "")
+        if key not in self._open:
+            self._open[key] = self._other(provider)
+        return self._open[key]
 
     def _other(self, provider: str) -> ModelProvider:
         if provider == names.SCRIPTED:

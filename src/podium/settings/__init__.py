@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from podium.settings.engine import EngineSettings
 from podium.settings.gateway import GatewaySettings
+from podium.settings.resilience import BreakerSettings, HedgeSettings, Limits, RetryBudgetSettings
 from podium.settings.retention import RetentionSettings
 from podium.settings.storage import StorageSettings
 
@@ -20,4 +21,14 @@ class Settings:
     storage: StorageSettings = field(default_factory=StorageSettings)
 
 
-__all__ = ["EngineSettings", "GatewaySettings", "RetentionSettings", "Settings", "StorageSettings"]
+__all__ = [
+    "BreakerSettings",
+    "EngineSettings",
+    "GatewaySettings",
+    "HedgeSettings",
+    "Limits",
+    "RetentionSettings",
+    "RetryBudgetSettings",
+    "Settings",
+    "StorageSettings",
+]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from podium.domain.policies import Fallback, Outage
+from podium.settings.resilience import BreakerSettings, HedgeSettings, Limits, RetryBudgetSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,13 @@ class GatewaySettings:
     is shown its latest mistake and asked again. `retry_base`, `retry_cap`: bounds of the backoff between retries.
     `connect`, `first_token`, `stall`: deadlines inside one request. `max_tokens`: output of one request, doubled
     once when it is too short. `max_reply_bytes`: longest reply that is looked into.
+
+    `credentials`: for a provider (`openai`, or `openai@URL` for another server) the names, never the values, of the
+    environment variables with its keys. `provider_limits`, `credential_limits`, `tenant_limits`: limits by the name of
+    a provider, environment variable or tenant; `*` stands for each that is not named. `breaker`, `retry_budget`:
+    how failures of a service are kept from spreading. `hedge`, `hedging`: whether, and when, a late request is raced
+    by a second. `on_outage`: what follows when no model can answer. `context_windows`: tokens that a model
+    (`provider:model`) takes, where the price table does not say so.
     """
 
     models: tuple[str, ...] = ("local:smollm2",)
@@ -29,3 +40,13 @@ class GatewaySettings:
     stall: float = 30.0
     max_tokens: int = 1024
     max_reply_bytes: int = 1_000_000
+    credentials: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    provider_limits: Mapping[str, Limits] = field(default_factory=dict)
+    credential_limits: Mapping[str, Limits] = field(default_factory=dict)
+    tenant_limits: Mapping[str, Limits] = field(default_factory=dict)
+    breaker: BreakerSettings = field(default_factory=BreakerSettings)
+    retry_budget: RetryBudgetSettings = field(default_factory=RetryBudgetSettings)
+    hedge: bool = False
+    hedging: HedgeSettings = field(default_factory=HedgeSettings)
+    on_outage: Outage | Fallback = "fail"
+    context_windows: Mapping[str, int] = field(default_factory=dict)

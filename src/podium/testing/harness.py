@@ -368,8 +368,9 @@ class Harness(Podium):
         watched = {kind: self._calls.over(executors[kind]) for kind in _WORK}
         return {**executors, **watched}
 
-    def _gateway(self, providers: Any) -> Gateway:
-        return Gateway(providers, self._settings.gateway, clock=self._waits, sleep=self._waits.sleep)
+    def _gateway(self, providers: Any, policies: Any) -> Gateway:
+        settings, waits = self._settings.gateway, self._waits
+        return Gateway(providers, settings, workflows=policies, clock=waits, sleep=waits.sleep)
 
     def _handle(self, run_id: RunId, workflow: Workflow[Any, R]) -> RunHandle[R]:
         run = HarnessRun(run_id, workflow, self.runs, self._engine, self._fork, self.stream)

@@ -319,7 +319,8 @@ class OpenOperations:
 
         once = digest(self._run.id, repeated_key(key, self._times(key)))
         publish = thread_safe(partial(self._publish, key, number), asyncio.get_running_loop())
-        context = AttemptContext(self._run.id, key, number, once, note_call, publish)
+        run = self._run
+        context = AttemptContext(run.id, key, number, once, note_call, publish, run.workflow, run.tenant)
         executor = self._host.executors[operation.intent.kind]
         try:
             outcome = await attempt(executor, operation, request, context, self._host)

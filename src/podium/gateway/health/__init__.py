@@ -1,0 +1,1 @@
+"""How providers fare in this process: circuit breakers, the retry budget, latencies."""
