@@ -1,0 +1,135 @@
+"""Hedges: a second request when the first is unusually late, rarely, and never for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from podium.domain.answers import FailureKind
+from podium.domain.errors import NoAnswer
+from podium.gateway import Gateway, Prompt, prompt
+from podium.ports.models import ModelRequest
+from podium.providers import Providers, Script
+from podium.settings.gateway import GatewaySettings
+from podium.settings.resilience import HedgeSettings
+from tests.gateway.support import ask, failure, models
+
+QUICK, LATE = 0.001, 30.0
+
+
+class Service:
+    """A model that answers after `seconds`, and counts what was begun, cancelled and answered."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.seconds = QUICK
+        self.begun = self.cancelled = 0
+        self.fails = False
+
+    async def __call__(self, request: ModelRequest) -> Any:
+        self.begun += 1
+        try:
+            await asyncio.sleep(self.seconds)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return failure(FailureKind.INTERNAL) if self.fails else self.word
+
+
+class Desk:
+    """A gateway over two services, the first of which has answered often enough to be known."""
+
+    def __init__(self, share: float = 0.5, **options: Any) -> None:
+        self.a, self.b = Service("from a"), Service("from b")
+        scripts = {"a": Script(self.a), "b": Script(self.b)}
+        hedging = HedgeSettings(least=5, share=share)
+        self.gateway = Gateway(Providers({}, scripts=scripts), GatewaySettings(hedging=hedging))
+        self.recorded: list[Any] = []
+        self.say: Prompt[str] = prompt("say", "{text}", models=models("a", "b"), **options)
+
+    async def ask(self) -> Any:
+        return await ask(self.gateway, self.say, {"text": "hi " * 20}, self.recorded)
+
+    async def known(self) -> Desk:
+        for _ in range(10):
+            await self.ask()
+        self.recorded.clear()
+        return self
+
+
+async def test_a_late_request_is_raced_and_the_loser_cancelled_and_billed():
+    desk = await Desk(hedge=True).known()
+    desk.a.seconds = LATE
+    answer = await desk.ask()
+    assert answer.value == "from b"
+    assert (desk.a.cancelled, desk.b.begun) == (1, 1)
+    lost, won = answer.attempts
+    assert (lost.model, lost.outcome, won.model, won.outcome) == (
+        "scripted:a",
+        "hedged",
+        "scripted:b",
+        "accepted",
+    )
+    assert lost.usage.input_tokens > 10
+    assert answer.usage.input_tokens == lost.usage.input_tokens + won.usage.input_tokens
+    assert [lane.on_the_way for lane in desk.gateway.traffic.lanes.values()] == [0, 0]
+
+
+async def test_who_is_merely_later_may_still_win():
+    desk = await Desk(hedge=True).known()
+    desk.a.seconds, desk.b.seconds = 0.05, LATE
+    assert (await desk.ask()).value == "from a"
+    assert (desk.b.begun, desk.b.cancelled) == (1, 1)
+
+
+async def test_a_rival_that_fails_ends_no_race():
+    desk = await Desk(hedge=True).known()
+    desk.a.seconds, desk.b.fails = 0.05, True
+    answer = await desk.ask()
+    assert answer.value == "from a"
+    assert [(each.failure, each.outcome) for each in answer.attempts] == [
+        (FailureKind.INTERNAL, "hedged"),
+        (None, "accepted"),
+    ]
+
+
+async def test_where_both_fail_the_call_goes_on_as_without_a_race():
+    desk = await Desk(hedge=True).known()
+    desk.a.seconds, desk.a.fails, desk.b.fails = 0.05, True, True
+    with pytest.raises(NoAnswer):
+        await desk.ask()
+    assert [each.outcome for each in desk.recorded] == ["hedged", "next", "fail"]
+
+
+async def test_by_default_nothing_is_hedged():
+    desk = await Desk(timeout=0.1).known()
+    desk.a.seconds = LATE
+    with pytest.raises(NoAnswer):
+        await desk.ask()
+    assert desk.b.begun == 0
+
+
+async def test_hedges_are_a_share_of_the_traffic_and_no_more():
+    desk = await Desk(share=0.1, hedge=True, timeout=0.1).known()
+    desk.a.seconds = LATE
+    assert (await desk.ask()).value == "from b"
+    for _ in range(3):
+        with pytest.raises(NoAnswer):
+            await desk.ask()
+    assert desk.b.begun == 1
+
+
+async def test_a_call_that_is_cancelled_leaves_nothing_running():
+    desk = await Desk(hedge=True).known()
+    desk.a.seconds = desk.b.seconds = LATE
+    call = asyncio.create_task(desk.ask())
+    while not desk.b.begun:
+        await asyncio.sleep(0.001)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await asyncio.sleep(0.01)
+    assert (desk.a.cancelled, desk.b.cancelled) == (1, 1)
+    assert [lane.on_the_way for lane in desk.gateway.traffic.lanes.values()] == [0, 0]
