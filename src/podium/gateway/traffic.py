@@ -82,8 +82,8 @@ class Lease:
     def replied(self, now: float, usage: Usage, latency: float, first_token: float) -> None:
         """The model replied, after `latency` seconds; its first token came after `first_token`."""
         if self._end(now, usage.input_tokens + usage.output_tokens):
-            self.lane.latency.add(latency)
-            self.lane.first_token.add(first_token)
+            self.lane.latency.add(latency, now)
+            self.lane.first_token.add(first_token, now)
             self.lane.breaker.succeeded(now, probe=self.probe)
 
     def failed(self, now: float, fault: Fault, usage: Usage, waited: float) -> None:
@@ -201,7 +201,7 @@ class Traffic:
         limits = self.limiter.of(lane.route.place, lane.route.credential, wish.tenant)
         headroom = min((limited.headroom(now) for limited in limits), default=1.0)
         # To the hundredth of a second, so that what is as good as equally fast takes turns.
-        seconds = round(lane.latency.mean, 2) + 0.01
+        seconds = round(lane.latency.expected(now), 2) + 0.01
         return (
             lane.route.credential in wish.shunned,
             seconds * (1 + lane.on_the_way) / max(headroom, 0.01),
