@@ -27,9 +27,11 @@ class Service:
         self.seconds = QUICK
         self.begun = self.cancelled = 0
         self.fails = False
+        self.asked = asyncio.Event()
 
     async def __call__(self, request: ModelRequest) -> Any:
         self.begun += 1
+        self.asked.set()
         try:
             await asyncio.sleep(self.seconds)
         except asyncio.CancelledError:
@@ -125,8 +127,7 @@ async def test_a_call_that_is_cancelled_leaves_nothing_running():
     desk = await Desk(hedge=True).known()
     desk.a.seconds = desk.b.seconds = LATE
     call = asyncio.create_task(desk.ask())
-    while not desk.b.begun:
-        await asyncio.sleep(0.001)
+    await desk.b.asked.wait()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call

@@ -39,9 +39,9 @@ def test_no_minute_takes_more_than_a_full_bucket_and_what_flows_in(
         if waits:
             now = ready
         if ready <= now:
-            amount = min(amount, per_minute)
-            rate.take(amount, now)
-            taken += amount
+            took = min(amount, per_minute)
+            rate.take(took, now)
+            taken += took
         assert taken <= per_minute * (1 + now / 60.0) + 1e-3
         assert -1e-3 <= rate.left(now) <= per_minute
 

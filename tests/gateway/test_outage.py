@@ -73,7 +73,7 @@ async def test_an_open_breaker_sends_calls_straight_to_the_next_candidate():
 async def test_a_total_outage_takes_little_more_than_a_request_for_each_call(
     candidates: tuple[str, ...], at_once: int
 ):
-    scripts = {name: Script(down) for name in candidates}
+    scripts: dict[str, Any] = {name: Script(down) for name in candidates}
     desk = scripted(**scripts)
     limit = asyncio.Semaphore(at_once)
 
@@ -135,7 +135,7 @@ class Kept:
 
     async def latest(self, question: Question) -> StaleAnswer | None:
         self.asked.append(question)
-        return self.answer and StaleAnswer(self.answer, 90.0)
+        return None if self.answer is None else StaleAnswer(self.answer, 90.0)
 
 
 OLD: AnyAnswer = Answer(Intent.REFUND, 0.9, Quality(), "p:m", Money.usd("0.1"), Usage(1, 2), "classify@old")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from podium.domain.answers import CallAttempt
     from podium.domain.ids import RunId
     from podium.domain.operations import Execute, OperationKind
+    from podium.domain.runs import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,19 @@ class AttemptContext:
     publish: Callable[[bytes], None]
     workflow: str = ""
     tenant: str = DEFAULT_TENANT
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        key: str,
+        attempt: int,
+        idempotency_key: str,
+        record: Callable[[CallAttempt], None],
+        publish: Callable[[bytes], None],
+    ) -> AttemptContext:
+        """Return what an attempt of `run` may know."""
+        return cls(run.id, key, attempt, idempotency_key, record, publish, run.workflow, run.tenant)
 
 
 class Executor(Protocol):

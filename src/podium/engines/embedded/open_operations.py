@@ -319,8 +319,7 @@ class OpenOperations:
 
         once = digest(self._run.id, repeated_key(key, self._times(key)))
         publish = thread_safe(partial(self._publish, key, number), asyncio.get_running_loop())
-        run = self._run
-        context = AttemptContext(run.id, key, number, once, note_call, publish, run.workflow, run.tenant)
+        context = AttemptContext.of(self._run, key, number, once, note_call, publish)
         executor = self._host.executors[operation.intent.kind]
         try:
             outcome = await attempt(executor, operation, request, context, self._host)

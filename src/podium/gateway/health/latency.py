@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 _WEIGHT = 0.2
@@ -40,7 +41,7 @@ class Latency:
 
         It fades with time, so that who was slow is asked again some day.
         """
-        return self._mean * 0.5 ** ((now - self._at) / _HALF_LIFE)
+        return self._mean * math.exp2((self._at - now) / _HALF_LIFE)
 
     def quantile(self, share: float) -> float:
         """Return the latency that the share `share` of the replies did not exceed, 0 without any.

@@ -58,7 +58,6 @@ class Limited:
         if self.places is not None:
             self.places.give_back()
         if self.tokens is not None:
-            # As many were taken as a minute holds, however many were asked for.
             self.tokens.take(used - reserved, now)
 
     def headroom(self, now: float) -> float:
