@@ -111,7 +111,12 @@ class Podium:
             opened = await open_sqlite(self._database, settings=self._settings.storage, own=True)
             stack.push_async_callback(opened.close)
             self._storage = storage = self._storage_over(opened)
-            providers = Providers(self._environment, scripts=self._scripts)
+            providers = Providers(
+                self._environment,
+                scripts=self._scripts,
+                cassettes=self._settings.cassettes,
+                prices=self._settings.prices,
+            )
             stack.push_async_callback(providers.close)
             steps = StepExecutor(self._settings.engine.step_threads)
             stack.callback(steps.close)

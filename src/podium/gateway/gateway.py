@@ -16,7 +16,6 @@ from typing import Any, assert_never
 
 from podium.domain.answers import Answer, AnyAnswer, FailureKind
 from podium.domain.errors import PodiumError
-from podium.domain.money import Money
 from podium.domain.operations import Execute
 from podium.gateway.conversation import opening, reasked
 from podium.gateway.failures import Fault
@@ -107,13 +106,13 @@ class Gateway:
         reply = await _reply(provider, model, _request(call, candidate, call.line.deadline - started))
         latency = self._clock() - started
         match reply:
-            case ModelReply(text=text, usage=usage, cost=cost):
+            case ModelReply(text=text, usage=usage, cost=cost, price_table=table):
                 readable = replace(reply, text=well_formed(text))
                 result = judged(call.prompt, readable, call.policy.longest)
-                return Trial(result, readable.text, usage, cost or Money(), latency)
+                return Trial(result, readable.text, usage, cost, table, latency)
             case ModelFailure():
                 fault = Fault.of(reply.kind, str(reply), reply.retry_after)
-                return Trial(fault, "", reply.usage, reply.cost or Money(), latency)
+                return Trial(fault, "", reply.usage, reply.cost, reply.price_table, latency)
             case _:
                 assert_never(reply)
 
