@@ -239,7 +239,7 @@ SLOW_TO_REPAIR = [
 def test_a_repair_stops_after_its_time(text: str):
     start = time.thread_time()
     read_json(text)
-    assert time.thread_time() - start < 0.5
+    assert time.thread_time() - start < 0.25
 
 
 def test_a_repair_stops_even_when_its_time_ends_inside_a_finalizer():
@@ -304,7 +304,7 @@ def test_any_text_has_a_reading(text: str, cut_off: bool):
 def test_no_text_takes_long(part: str, times: int):
     start = time.thread_time()
     read_json('{"a": "' + part * times + '"}')
-    assert time.thread_time() - start < 0.9
+    assert time.thread_time() - start < 0.25
 
 
 @settings(deadline=None)
