@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.bench import FULL, QUICK, Bench, Effort
+from benchmarks.bench import FULL, QUICK, Bench, Effort, NothingToMeasure
 from benchmarks.contest import ContestError, Peers, installed_peers
 from benchmarks.figures import Result
 from benchmarks.machine import load, this_machine
@@ -66,7 +66,11 @@ def measure(
     show_machine(console, machine, peers.versions)
     results = []
     for benchmark in chosen:
-        result = _one(benchmark, effort, folder, console, peers)
+        try:
+            result = _one(benchmark, effort, folder, console, peers)
+        except NothingToMeasure as missing:
+            console.print(f"\n{benchmark.title}: left out, {missing}", style="yellow")
+            continue
         show_result(console, result)
         results.append(result)
     today = datetime.now(UTC).date().isoformat()

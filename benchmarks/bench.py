@@ -12,6 +12,10 @@ from benchmarks.contest import PODIUM, Contender
 from benchmarks.figures import Target
 
 
+class NothingToMeasure(Exception):
+    """What a benchmark needs is not on this machine; the message says what and where it would be looked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Effort:
     """How much is done: `rounds` counted repetitions, each at `factor` times the full size.

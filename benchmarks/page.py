@@ -25,6 +25,9 @@ METHOD = """\
 - A step counts when the code goes on with its result. Podium and DBOS have stored the result by then. LangGraph's
   functional API has not, whatever its durability: its code runs ahead of what is stored, and does those tasks again
   after a crash.
+- The twelve models' replies were recorded by WildEval/ZeroEval. They are replayed through the gateway, which reads, repairs
+  and validates them as it does live ones. The collection counts no tokens: 4 characters are taken for one. Prices are
+  those of today's table; [benchmarks/routing.py](../benchmarks/routing.py) names the host whose price counts for open models.
 - The peers' programs are [benchmarks/contenders](../benchmarks/contenders); each is used in the fastest way that we found
   on SQLite.
 - `make bench` prints the same figures. `make bench BENCH="durable-steps --quick"` takes a first look at one of them.

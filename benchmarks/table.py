@@ -6,7 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks import conversation, durable_steps, import_time, list_runs, one_run, parked_runs, replay
+from benchmarks import (
+    conversation,
+    durable_steps,
+    import_time,
+    list_runs,
+    one_run,
+    parked_runs,
+    replay,
+    routing,
+)
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
 
@@ -31,5 +40,8 @@ BENCHMARKS: Final = (
         parked_runs.measure,
     ),
     Benchmark("list-runs", "A page out of a million runs", list_runs.measure),
+    Benchmark(
+        "routing", "1,319 questions to each of twelve recorded models, through the gateway", routing.measure
+    ),
     Benchmark("import", "Importing podium", import_time.measure),
 )

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks import __main__ as command
+from benchmarks import routing
 from benchmarks.bench import FULL, Bench, Effort
 from benchmarks.contest import (
     KNOWN_PEERS,
@@ -48,13 +49,18 @@ PAGE = ROOT / "docs" / "performance.md"
 def test_every_benchmark_measures_something_and_cleans_up(benchmark: Benchmark, tmp_path: Path):
     shown = io.StringIO()
     report = command.measure([benchmark], TINY, tmp_path, Console(file=shown, width=200), PEERS)
+    if benchmark.name == "routing" and not routing.CORPUS.is_dir():
+        assert report.results == ()
+        assert "left out, the recorded replies are not here" in shown.getvalue()
+        return
     (result,) = report.results
     assert (result.name, result.title) == (benchmark.name, benchmark.title)
     assert result.figures
     for figure in result.figures:
         assert len(figure.samples) == TINY.rounds
         assert math.isfinite(figure.value)
-        assert figure.value > 0
+        # A share may be of none.
+        assert figure.value > 0 or (figure.value == 0 and figure.unit == "%")
         assert figure.name in shown.getvalue()
     assert len({figure.name for figure in result.figures}) == len(result.figures)
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from podium.domain.states import RunState
-from podium.settings import EngineSettings, GatewaySettings, RetentionSettings, StorageSettings
+from podium.settings import (
+    CassetteSettings,
+    EngineSettings,
+    GatewaySettings,
+    PriceSettings,
+    RetentionSettings,
+    StorageSettings,
+)
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*/README.md")])
@@ -51,7 +58,17 @@ def test_every_command_of_the_readme_exists_and_has_help_with_an_example(command
     assert f"podium {command}" in " ".join(shown.split())
 
 
-@pytest.mark.parametrize("group", [EngineSettings, GatewaySettings, RetentionSettings, StorageSettings])
+GROUPS = [
+    CassetteSettings,
+    EngineSettings,
+    GatewaySettings,
+    PriceSettings,
+    RetentionSettings,
+    StorageSettings,
+]
+
+
+@pytest.mark.parametrize("group", GROUPS)
 def test_every_setting_is_documented_where_it_is_declared(group: type) -> None:
     undocumented = [field.name for field in fields(group) if f"`{field.name}`" not in (group.__doc__ or "")]
     assert not undocumented

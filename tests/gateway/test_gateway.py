@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ from podium.domain.money import Money
 from podium.domain.quality import Verdict
 from podium.gateway import Prompt, prompt
 from podium.ports.models import FinishReason, ModelFailure, ModelReply, ModelRequest, Role
-from podium.providers import Script, say
-from tests.gateway.support import REFUND, Intent, failure, models, scripted
+from podium.providers import Providers, Script, say
+from podium.settings import CassetteSettings
+from tests.gateway.support import REFUND, Desk, Intent, failure, models, scripted
 
 K = FailureKind
 
@@ -216,3 +218,32 @@ async def test_text_from_models_is_made_fit_to_be_shown_and_stored():
     assert str(raised.value).isprintable()
     assert desk.recorded[0].message.isprintable()
     assert desk.recorded[0].raw.encode()
+
+
+async def test_a_cost_says_whose_price_it_is_and_one_that_nobody_knows_is_flagged():
+    known = ModelReply("nonsense", FinishReason.STOP, Usage(10, 5), "m", (), Money(7), "genai-prices 1.2.3")
+    unknown = ModelReply(REFUND, FinishReason.STOP, Usage(10, 5), "m")
+    desk = scripted(a=[known], b=[unknown])
+    answer = await desk.ask(classify("a", "b", reasks=0), text="money back")
+    assert [(each.price_table, each.priced) for each in desk.recorded] == [
+        ("genai-prices 1.2.3", True),
+        ("", False),
+    ]
+    assert (answer.cost, answer.priced) == (Money(7), False)
+
+
+async def test_a_request_that_used_nothing_has_no_price_to_be_known():
+    desk = scripted(a=[failure(K.CONNECT), paid(REFUND, 7)])
+    answer = await desk.ask(classify("a"), text="money back")
+    assert [each.priced for each in answer.attempts] == [True, True]
+    assert answer.priced
+
+
+async def test_a_miss_in_a_cassette_ends_the_call_so_that_no_other_candidate_covers_it_up(tmp_path: Path):
+    other = Script([REFUND])
+    (tmp_path / "desk.jsonl").touch()
+    providers = Providers({}, scripts={"b": other}, cassettes=CassetteSettings(tmp_path))
+    asked = prompt("classify", "Classify: {text}", output=Intent, models=["replay:desk", "scripted:b"])
+    with pytest.raises(NoAnswer, match="replay:desk: bad request: replay:desk holds no recording at all"):
+        await Desk(providers).ask(asked, text="money back")
+    assert other.requests == []

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from podium.domain.answers import FailureKind
 from podium.domain.quality import Verdict
 from podium.gateway.output.ladder import read_json
+from podium.gateway.output.members import by_members
 from podium.gateway.output.repair import SECONDS, repaired
 from podium.gateway.output.results import Reading, Unusable, Usable
 
@@ -76,6 +77,11 @@ def test_raw_control_characters_and_stray_backslashes_are_read_as_text(text: str
         ('{a: "x"}', {"a": "x"}),
         ('{"a": "x" "b": "y"}', {"a": "x", "b": "y"}),
         ('{"a": "he said "hi" to me", "b": 1}', {"a": 'he said "hi" to me', "b": 1}),
+        ('{"a": "64" tall, 4 x 64" = 256"", "b": "256"}', {"a": '64" tall, 4 x 64" = 256"', "b": "256"}),
+        ('{"a": "no end,\n "b": "x"}', {"a": "no end", "b": "x"}),
+        ('{"a": "a curly end\u201d,\n "b": "x"}', {"a": "a curly end", "b": "x"}),
+        ('{"a": `in ticks, "so"`, "b": 1}', {"a": 'in ticks, "so"', "b": 1}),
+        (r'{"a": "\"so\" "he" said\n\(x\)", "b": "x"}', {"a": '"so" "he" said\n\\(x\\)', "b": "x"}),
     ],
 )
 def test_broken_json_is_repaired_and_suspect(text: str, value: Any):
@@ -101,6 +107,19 @@ def test_control_characters_in_valid_json_are_suspect(text: str):
 @pytest.mark.parametrize("text", [r'{"a": "one\ntwo\r\nthree\tfour"}', r'{"a": "\\frac"}'])
 def test_line_breaks_tabs_and_proper_backslashes_are_not(text: str):
     assert value_and_verdict(read_json(text)) == (json.loads(text), CLEAN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": "he said "x", "b": 1, "b": 2}',
+        '{"a": "the last "string has no end}',
+        'Well {"a": "x" y "z", "b": nothing}',
+    ],
+)
+def test_broken_strings_that_could_mean_several_things_are_not_repaired_by_members(text: str):
+    with pytest.raises(ValueError, match=r"twice|no end|neither|not one"):
+        by_members(text)
 
 
 TRUNCATED = [
@@ -220,7 +239,7 @@ SLOW_TO_REPAIR = [
 def test_a_repair_stops_after_its_time(text: str):
     start = time.thread_time()
     read_json(text)
-    assert time.thread_time() - start < 0.5
+    assert time.thread_time() - start < 0.25
 
 
 def test_a_repair_stops_even_when_its_time_ends_inside_a_finalizer():
@@ -285,7 +304,7 @@ def test_any_text_has_a_reading(text: str, cut_off: bool):
 def test_no_text_takes_long(part: str, times: int):
     start = time.thread_time()
     read_json('{"a": "' + part * times + '"}')
-    assert time.thread_time() - start < 0.9
+    assert time.thread_time() - start < 0.25
 
 
 @settings(deadline=None)

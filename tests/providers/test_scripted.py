@@ -28,7 +28,9 @@ async def test_lines_are_said_in_order_and_requests_kept():
 
 async def test_a_text_costs_nothing_and_its_words_are_counted():
     reply = await complete(Script(["It is on its way."]))
-    assert reply == ModelReply("It is on its way.", FinishReason.STOP, Usage(4, 5), "desk", (), Money())
+    assert reply == ModelReply(
+        "It is on its way.", FinishReason.STOP, Usage(4, 5), "desk", (), Money(), "free"
+    )
 
 
 async def test_a_reply_is_said_as_it_is():

@@ -72,7 +72,7 @@ async def _here(
         return Continuation(run.id, None, f"{why}{where}")
     try:
         loaded = load_workflow(run.source)
-        check_models(loaded.prompts, settings.gateway, environment)
+        check_models(loaded.prompts, settings, environment)
     except (InvalidInput, CredentialMissing) as error:
         return Continuation(run.id, None, f"Run {run.id} cannot go on here: {error}")
     now = await _worked_on(opened.path, run, loaded, settings)

@@ -8,24 +8,27 @@ from typing import Any
 from podium.domain.errors import CredentialMissing, InvalidInput
 from podium.gateway.prompt import Prompt
 from podium.providers.registry import Providers
-from podium.settings import GatewaySettings
+from podium.settings import Settings
 
 
-def check_models(
-    prompts: Iterable[Prompt[Any]], settings: GatewaySettings, environment: Mapping[str, str]
-) -> None:
+def check_models(prompts: Iterable[Prompt[Any]], settings: Settings, environment: Mapping[str, str]) -> None:
     """Raise `CredentialMissing` or `InvalidInput` when a prompt has no model that can be called. No traffic.
 
     Models that override the prompts' own must all be callable; of a prompt's own candidates one is enough.
     """
-    providers = Providers(environment, credentials=settings.credentials)
-    for name in settings.override:
+    providers = Providers(
+        environment,
+        credentials=settings.gateway.credentials,
+        cassettes=settings.cassettes,
+        prices=settings.prices,
+    )
+    for name in settings.gateway.override:
         _check(providers, name)
-    if settings.override:
+    if settings.gateway.override:
         return
     for prompt in prompts:
         problems: list[CredentialMissing | InvalidInput] = []
-        candidates = prompt.policy.models or settings.models
+        candidates = prompt.policy.models or settings.gateway.models
         for name in candidates:
             try:
                 _check(providers, name)

@@ -117,6 +117,8 @@ class Podium:
                 self._environment,
                 scripts=self._scripts,
                 credentials=self._settings.gateway.credentials,
+                cassettes=self._settings.cassettes,
+                prices=self._settings.prices,
             )
             stack.push_async_callback(providers.close)
             steps = StepExecutor(self._settings.engine.step_threads)

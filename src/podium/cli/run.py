@@ -84,7 +84,7 @@ def run(
         engine=EngineSettings(max_active_runs=concurrency if each is not None else 1000),
         gateway=GatewaySettings(override=tuple(model or ())),
     )
-    check_models(loaded.prompts, settings.gateway, os.environ)
+    check_models(loaded.prompts, settings, os.environ)
     farewell = _GOES_ON.format(" without --fresh" if fresh else "")
     if each is not None:
         _check_readable(each)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from podium.app.timeline import Timeline, TimelineAttempt, TimelineMark, TimelineOperation
 from podium.cli.output import harmless, plain, shown_seconds, shown_time
+from podium.domain.answers import CallAttempt
 from podium.domain.errors import ErrorRecord, StepStalled
 from podium.domain.journal import EntryType
 from podium.domain.money import Money
@@ -126,7 +127,7 @@ def _add(table: Table, operation: TimelineOperation) -> None:
         if spent
         else ""
     )
-    cost = str(sum((c.cost for c in spent), Money())) if spent else ""
+    cost = _cost(spent) if spent else ""
     table.add_row(
         shown_time(operation.started_at)[11:],
         Text(plain(_title(operation), 60), style="dim" if operation.struck else ""),
@@ -162,7 +163,7 @@ def _add_attempt(table: Table, attempt: TimelineAttempt) -> None:
         shown_seconds(attempt.seconds),
         Text(plain(call.model, 30)) if call is not None else "",
         f"{call.usage.input_tokens}+{call.usage.output_tokens}" if call is not None else "",
-        str(call.cost) if call is not None else "",
+        _cost([call]) if call is not None else "",
         _confidence(call.confidence if call is not None else None),
         Text(plain(message, _ERROR)),
     )
@@ -215,6 +216,14 @@ def _failed(error: ErrorRecord | None) -> str:
 
 def _went_wrong(attempt: TimelineAttempt) -> bool:
     return attempt.error is not None or (attempt.call is not None and attempt.call.failure is not None)
+
+
+def _cost(calls: Sequence[CallAttempt]) -> str:
+    total = sum((call.cost for call in calls), Money())
+    if all(call.priced for call in calls):
+        return str(total)
+    # At least one used tokens whose price nobody knows.
+    return f"> {total}" if total.nanos else "unknown"
 
 
 def _confidence(value: float | None) -> str:

@@ -47,7 +47,7 @@ def work(
         engine=EngineSettings(max_active_runs=concurrency),
         gateway=GatewaySettings(override=tuple(model or ())),
     )
-    check_models(loaded.prompts, settings.gateway, os.environ)
+    check_models(loaded.prompts, settings, os.environ)
     try:
         wait_for(lambda: _work(loaded, database, settings, as_json=as_json))
     except Interrupted:

@@ -64,7 +64,9 @@ class CallAttempt:
 
     `prompt` is the rendered text as sent, `raw` the model's text as received (both only in the journal's
     attempt entries, empty in the copy that an `Answer` carries). `confidence` is 0 to 1 or None when the
-    model gives no signal. `latency` is in seconds.
+    model gives no signal. `latency` is in seconds. `price_table` names where the price comes from: the table with
+    its version (`genai-prices 0.2.3`), `provider`, `settings` or `free`. `priced` is False when tokens were used at
+    a price that nobody knows; `cost` is 0 then, and says nothing.
     """
 
     # Before what differs from call to call: stored, two prompts that begin alike then begin alike too.
@@ -79,6 +81,8 @@ class CallAttempt:
     latency: float = 0.0
     confidence: float | None = None
     raw: str = ""
+    price_table: str = ""
+    priced: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,11 @@ class Answer(Generic[T]):
     usage: Usage
     prompt: str
     attempts: tuple[CallAttempt, ...] = ()
+
+    @property
+    def priced(self) -> bool:
+        """Whether `cost` is all that the answer cost; False when an attempt's price is not known."""
+        return all(attempt.priced for attempt in self.attempts)
 
 
 AnyAnswer = Answer[Any]

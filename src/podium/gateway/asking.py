@@ -9,7 +9,6 @@ from typing import Any, assert_never
 
 from podium.domain.answers import FailureKind
 from podium.domain.errors import PodiumError
-from podium.domain.money import Money
 from podium.gateway.failures import Fault
 from podium.gateway.judgement import judged
 from podium.gateway.ledger import Ledger, Trial
@@ -75,15 +74,15 @@ async def ask(
     now = clock()
     latency = now - started
     match reply:
-        case ModelReply(text=text, usage=usage, cost=cost):
+        case ModelReply(text=text, usage=usage, cost=cost, price_table=table):
             lease.replied(now, usage, latency, (first.at or now) - started)
             readable = replace(reply, text=well_formed(text))
             result = judged(call.prompt, readable, call.policy.longest)
-            trial = Trial(result, readable.text, usage, cost or Money(), latency)
+            trial = Trial(result, readable.text, usage, cost, table, latency)
         case ModelFailure():
             fault = Fault.of(reply.kind, str(reply), reply.retry_after)
             lease.failed(now, fault, reply.usage, latency)
-            trial = Trial(fault, "", reply.usage, reply.cost or Money(), latency)
+            trial = Trial(fault, "", reply.usage, reply.cost, reply.price_table, latency)
         case _:
             assert_never(reply)
     return Asked(candidate, lease, trial)

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from podium.domain.answers import FailureKind, Usage
-from podium.domain.money import Money
 from podium.gateway.asking import Asked, Call, FirstToken, ask
 from podium.gateway.failures import Fault
 from podium.gateway.judgement import Accepted
@@ -79,5 +78,5 @@ async def _end(
     await asyncio.wait({task})
     usage = Usage(input_tokens(candidate.messages), 0)
     fault = Fault.of(FailureKind.TIMEOUT, "another answered first; cancelled, its tokens estimated")
-    cost = lease.lane.route.price(usage) or Money()
-    call.ledger.note(candidate, Trial(fault, "", usage, cost, seconds), HEDGED)
+    cost = lease.lane.route.price(usage)
+    call.ledger.note(candidate, Trial(fault, "", usage, cost, latency=seconds), HEDGED)

@@ -20,14 +20,16 @@ HEDGED = "hedged"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One turn of a candidate: what it came to, and what it took. `latency` in seconds; `sent` is False when the
-    candidate could not be called at all. `note` is what there is to tell of a request that was accepted.
+    """One turn of a candidate: what it came to, and what it took. `cost` is None when no price is known. `latency`
+    in seconds; `sent` is False when the candidate could not be called at all. `note` is what there is to tell of a
+    request that was accepted.
     """
 
     result: Accepted | Fault
     text: str = ""
     usage: Usage = field(default_factory=Usage)
-    cost: Money = field(default_factory=Money)
+    cost: Money | None = None
+    price_table: str = ""
     latency: float = 0.0
     sent: bool = True
     note: str = ""
@@ -66,7 +68,9 @@ class Ledger:
             failure=fault.kind if fault else None,
             message=fault.message if fault else trial.note,
             usage=trial.usage,
-            cost=trial.cost,
+            cost=trial.cost or Money(),
+            price_table=trial.price_table,
+            priced=trial.cost is not None or trial.usage == Usage(),
             latency=trial.latency,
             confidence=accepted.confidence if accepted else None,
         )

@@ -80,7 +80,8 @@ class ModelReply:
     """What a model answered.
 
     `model` is the model that answered, as the provider names it. `tokens` is empty when the provider gives
-    no probabilities. `cost` is the provider's or the price table's figure, None when no price is known.
+    no probabilities. `cost` is the provider's or the price table's figure, None when no price is known;
+    `price_table` says whose it is (`provider`, `settings`, `genai-prices 0.2.3`, `free`).
     """
 
     text: str
@@ -89,12 +90,13 @@ class ModelReply:
     model: str
     tokens: Sequence[TokenProbability] = field(default=())
     cost: Money | None = None
+    price_table: str = ""
 
 
 class ModelFailure(Exception):
     """A request failed. `kind` is its class, `retry_after` the provider's wish in seconds when it gave one.
 
-    `usage` and `cost` are what the provider counted before it failed. The message is for people and holds
+    `usage` and `cost` are what the provider counted before it failed, priced by `price_table`. The message is for people and holds
     no credential.
     """
 
@@ -106,12 +108,14 @@ class ModelFailure(Exception):
         retry_after: float | None = None,
         usage: Usage | None = None,
         cost: Money | None = None,
+        price_table: str = "",
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.retry_after = retry_after
         self.usage = usage or Usage()
         self.cost = cost
+        self.price_table = price_table
 
 
 class ModelProvider(Protocol):

@@ -20,7 +20,6 @@ from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings
 
 from podium.domain.answers import FailureKind, Usage
-from podium.domain.money import Money
 from podium.ports.models import (
     FinishReason,
     Message,
@@ -30,7 +29,8 @@ from podium.ports.models import (
     Role,
     TokenProbability,
 )
-from podium.providers import failures, http, prices
+from podium.providers import failures, http
+from podium.providers.prices import Charge, Prices, Tokens, reported
 from podium.providers.vendors import Access
 
 
@@ -103,8 +103,9 @@ class Exchange:
     of a schema in its own format is sent once more without, since nothing was generated for it.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, prices: Prices) -> None:
         self._connection = connection
+        self._prices = prices
         self._models: dict[str, Model[Any]] = {}
         self._refused: dict[str, frozenset[Feature]] = {}
         self._broken = WeakSet[httpx2.Response]()
@@ -176,7 +177,7 @@ class Exchange:
                         request.on_token()
                     progress.spoke = True
                     progress.pause.reschedule(loop.time() + limits.stall)
-            return self._reply(stream.get())
+            return self._reply(stream.get(), model.model_name)
 
     def _features(self, name: str, model: Model[Any], request: ModelRequest) -> frozenset[Feature]:
         given = self._connection.features(model) - self._refused.get(name, frozenset())
@@ -189,7 +190,8 @@ class Exchange:
     ) -> ModelFailure:
         counted = progress.stream.usage if progress.stream else None
         usage = Usage(counted.input_tokens, counted.output_tokens) if counted else Usage()
-        cost = self._price(name, usage, {})
+        charge = self._charge(name, name, usage, {})
+        cost, table = (charge.cost, charge.table) if charge else (None, "")
         subject = self._subject(name)
         if progress.fell_silent:
             limits = request.limits
@@ -198,27 +200,33 @@ class Exchange:
                 if progress.spoke
                 else f"sent no token within {limits.first_token:g} s"
             )
-            return ModelFailure(FailureKind.STALL, f"{subject} {waited}", usage=usage, cost=cost)
+            return ModelFailure(
+                FailureKind.STALL, f"{subject} {waited}", usage=usage, cost=cost, price_table=table
+            )
         secrets = (self._connection.access.key or "",)
-        return failures.classify(error, subject, secrets=secrets, usage=usage, cost=cost)
+        return failures.classify(error, subject, secrets=secrets, usage=usage, cost=cost, price_table=table)
 
-    def _reply(self, response: ai.ModelResponse) -> ModelReply:
+    def _reply(self, response: ai.ModelResponse, asked: str) -> ModelReply:
         details = response.provider_details or {}
         text = "".join(part.content for part in response.parts if isinstance(part, ai.TextPart))
         thought = any(isinstance(part, ai.ThinkingPart) for part in response.parts)
         name = response.model_name or ""
         usage = Usage(response.usage.input_tokens, response.usage.output_tokens)
+        charge = self._charge(name, asked, response.usage, details)
         return ModelReply(
             text=text or str(details.get("refusal", "")),
-            finish=self._finish(response, details, usage),
+            finish=self._finish(response, details, usage, charge),
             usage=usage,
             model=name,
             # Probabilities of thoughts would be taken for those of the answer.
             tokens=() if thought else self._connection.tokens(details),
-            cost=self._price(name, response.usage, details),
+            cost=charge.cost if charge else None,
+            price_table=charge.table if charge else "",
         )
 
-    def _finish(self, response: ai.ModelResponse, details: Mapping[str, Any], usage: Usage) -> FinishReason:
+    def _finish(
+        self, response: ai.ModelResponse, details: Mapping[str, Any], usage: Usage, charge: Charge | None
+    ) -> FinishReason:
         said = details.get("finish_reason")
         if said == "refusal" or "refusal" in details:
             return FinishReason.REFUSAL
@@ -230,24 +238,28 @@ class Exchange:
                 FailureKind.RESET,
                 f"{self._subject(response.model_name or '')} ended its reply without saying that it was done",
                 usage=usage,
-                cost=self._price(response.model_name or "", usage, {}),
+                cost=charge.cost if charge else None,
+                price_table=charge.table if charge else "",
             )
         return _FINISHES.get(response.finish_reason or "", FinishReason.OTHER)
 
-    def _price(self, name: str, usage: Any, details: Mapping[str, Any]) -> Money | None:
+    def _charge(self, name: str, asked: str, usage: Any, details: Mapping[str, Any]) -> Charge | None:
         access = self._connection.access
-        told = prices.reported(details.get("cost"))
+        told = reported(details.get("cost"))
         if told is not None:
             return told
         if not usage.input_tokens and not usage.output_tokens:
             return None
-        return prices.price(
+        return self._prices.charge(
             access.vendor.name,
             name,
-            Usage(usage.input_tokens, usage.output_tokens),
+            Tokens(
+                Usage(usage.input_tokens, usage.output_tokens),
+                getattr(usage, "cache_read_tokens", 0),
+                getattr(usage, "cache_write_tokens", 0),
+            ),
             base_url=access.base_url if access.foreign else None,
-            cache_read=getattr(usage, "cache_read_tokens", 0),
-            cache_write=getattr(usage, "cache_write_tokens", 0),
+            asked=asked,
         )
 
     def _model(self, name: str) -> Model[Any]:

@@ -76,11 +76,12 @@ def classify(
     secrets: Iterable[str] = (),
     usage: Usage | None = None,
     cost: Money | None = None,
+    price_table: str = "",
 ) -> ModelFailure:
     """Return the `ModelFailure` that `error` amounts to. `subject` says which model failed.
 
-    The message has at most 300 characters and none of `secrets`; `usage` and `cost` are what was counted
-    before the failure.
+    The message has at most 300 characters and none of `secrets`; `usage` and `cost`, priced by
+    `price_table`, are what was counted before the failure.
     """
     if isinstance(error, ModelFailure):
         return error
@@ -93,7 +94,12 @@ def classify(
     message += f" (HTTP {status})" if isinstance(status, int) else ""
     message += f": {told}" if told else ""
     return ModelFailure(
-        kind, one_line(message, secrets), retry_after=_retry_after(error), usage=usage, cost=cost
+        kind,
+        one_line(message, secrets),
+        retry_after=_retry_after(error),
+        usage=usage,
+        cost=cost,
+        price_table=price_table,
     )
 
 

@@ -54,7 +54,7 @@ class LocalProvider:
             outcome = Refused(FailureKind.TIMEOUT, pool.lateness(request, started=stop.is_set()))
         if isinstance(outcome, Refused):
             raise ModelFailure(outcome.kind, one_line(f"local:{model} {outcome}"))
-        return replace(outcome, cost=Money())
+        return replace(outcome, cost=Money(), price_table="free")
 
     async def close(self) -> None:
         """Stop what is running and unload every model. Returns when the threads have ended."""

@@ -11,7 +11,9 @@ from podium.domain.errors import InvalidInput
 VENDORS = ("anthropic", "google", "openai")
 LOCAL = "local"
 SCRIPTED = "scripted"
-KNOWN = (*VENDORS, LOCAL, SCRIPTED)
+RECORD = "record"
+REPLAY = "replay"
+KNOWN = (*VENDORS, LOCAL, SCRIPTED, RECORD, REPLAY)
 
 _EXAMPLES = "anthropic:claude-haiku-4-5, openai:gpt-5-mini, openai:MODEL@http://HOST/v1, local:smollm2"
 
@@ -34,6 +36,8 @@ def parse(name: str) -> ModelName:
         near = get_close_matches(provider, KNOWN, 1)
         hint = f"; did you mean {near[0]}:{rest}?" if near else ""
         raise InvalidInput(f"there is no provider {provider!r}; known are {', '.join(KNOWN)}{hint}")
+    if provider == RECORD and parse(rest).provider in {RECORD, REPLAY}:
+        raise InvalidInput(f"{name!r} records what was recorded already: write record:PROVIDER:MODEL")
     if provider not in VENDORS:
         return ModelName(provider, rest)
     model, url = _split_url(rest)

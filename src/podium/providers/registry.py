@@ -9,11 +9,14 @@ from types import MappingProxyType
 
 from podium.domain.errors import CredentialMissing
 from podium.ports.models import ModelProvider, Route
-from podium.providers import names, prices
+from podium.providers import names
 from podium.providers.names import ModelName
+from podium.providers.prices import Prices
 from podium.providers.scripted import Script, ScriptedProvider
 from podium.providers.vendors import VENDORS, Access, VendorProvider
 from podium.providers.windows import context_window
+from podium.settings.cassettes import CassetteSettings
+from podium.settings.prices import PriceSettings
 
 _NONE: Mapping[str, Script] = MappingProxyType({})
 _VENDORS_OWN: Mapping[str, tuple[str, ...]] = MappingProxyType({})
@@ -24,12 +27,14 @@ class Providers:
 
     Names are `openai:MODEL`, `anthropic:MODEL`, `google:MODEL`; any of them with `@http://HOST:PORT/v1` for
     another server with the same wire format (or with `OPENAI_BASE_URL`, `ANTHROPIC_BASE_URL`,
-    `GOOGLE_GEMINI_BASE_URL` in the environment); `local:smollm2`, `local:PATH.gguf`; `scripted:NAME`.
+    `GOOGLE_GEMINI_BASE_URL` in the environment); `local:smollm2`, `local:PATH.gguf`; `scripted:NAME`;
+    `record:PROVIDER:MODEL`, which writes down what the model answers, and `replay:NAME`, which reads it.
 
     `environment` holds the keys and addresses (pass `os.environ` from an entry point), `scripts` the models
     that tests wrote down, by NAME or by the whole name of a model in whose place they speak. `credentials` names,
     for a vendor (`openai`) or another server (`openai@URL`), the environment variables with its keys, where there are
-    several or they are called otherwise than usual.
+    several or they are called otherwise than usual. `cassettes` says where recordings are, `prices`
+    what models cost by one's own prices.
     """
 
     def __init__(
@@ -38,10 +43,14 @@ class Providers:
         *,
         scripts: Mapping[str, Script] = _NONE,
         credentials: Mapping[str, Sequence[str]] = _VENDORS_OWN,
+        cassettes: CassetteSettings | None = None,
+        prices: PriceSettings | None = None,
     ) -> None:
         self._environment = environment
         self._scripts = scripts
         self._credentials = credentials
+        self._cassettes = cassettes or CassetteSettings()
+        self._prices = Prices(prices)
         self._open: dict[tuple[str, str], ModelProvider] = {}
         self._routes: dict[str, tuple[Route, ...]] = {}
 
@@ -95,14 +104,14 @@ class Providers:
     def _route(self, parsed: ModelName, place: str, access: Access, variable: str) -> Route:
         key = (place, variable)
         if key not in self._open:
-            self._open[key] = VendorProvider(access)
+            self._open[key] = VendorProvider(access, self._prices)
         vendor, url = access.vendor.name, access.base_url if access.foreign else None
         return Route(
             self._open[key],
             place,
             parsed.model,
             variable,
-            price=partial(prices.price, vendor, parsed.model, base_url=url),
+            price=partial(self._prices.cost_of, vendor, parsed.model, base_url=url),
             window=partial(context_window, vendor, parsed.model, url),
         )
 
@@ -115,6 +124,10 @@ class Providers:
     def _other(self, provider: str) -> ModelProvider:
         if provider == names.SCRIPTED:
             return ScriptedProvider(self._scripts)
+        if provider in {names.RECORD, names.REPLAY}:
+            from podium.providers.cassettes import recorder_or_player
+
+            return recorder_or_player(provider, self._cassettes, self._environment, self.find)
         from podium.providers.local import LocalProvider
 
         return LocalProvider()

@@ -32,7 +32,7 @@ def say(text: str, *, logprob: float | None = None, finish: FinishReason = Finis
         for i, word in enumerate(words)
         if logprob is not None
     )
-    return ModelReply(text, finish, Usage(0, len(text.split())), "scripted", tokens, Money())
+    return ModelReply(text, finish, Usage(0, len(text.split())), "scripted", tokens, Money(), "free")
 
 
 class Script:

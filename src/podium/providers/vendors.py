@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from podium.domain.errors import CredentialMissing, InvalidInput
 from podium.ports.models import ModelReply, ModelRequest
-from podium.providers import prices
 from podium.providers.names import checked_url
+from podium.providers.prices import Prices
 
 if TYPE_CHECKING:
     from podium.providers.exchange import Exchange
@@ -102,8 +102,9 @@ class Access:
 class VendorProvider:
     """The models of one vendor at one server. Its library is imported and its client made on the first call."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, prices: Prices) -> None:
         self._access = access
+        self._prices = prices
         self._exchange: Exchange | None = None
         self._opening = asyncio.Lock()
 
@@ -141,9 +142,9 @@ class VendorProvider:
     def _open(self) -> Exchange:
         from podium.providers.exchange import Exchange
 
-        prices.load()
+        self._prices.load()
         module = importlib.import_module(f"podium.providers.{self._access.vendor.name}")
-        return Exchange(module.connect(self._access))
+        return Exchange(module.connect(self._access), self._prices)
 
 
 def _is_installed(library: str) -> bool:

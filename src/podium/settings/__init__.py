@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from podium.settings.cassettes import CassetteSettings, ReplayMode
 from podium.settings.engine import EngineSettings
 from podium.settings.gateway import GatewaySettings
+from podium.settings.prices import ModelPrice, PriceSettings
 from podium.settings.resilience import BreakerSettings, HedgeSettings, Limits, RetryBudgetSettings
 from podium.settings.retention import RetentionSettings
 from podium.settings.storage import StorageSettings
@@ -15,18 +17,24 @@ from podium.settings.storage import StorageSettings
 class Settings:
     """All groups of settings, each with defaults that work."""
 
+    cassettes: CassetteSettings = field(default_factory=CassetteSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    prices: PriceSettings = field(default_factory=PriceSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
 
 
 __all__ = [
     "BreakerSettings",
+    "CassetteSettings",
     "EngineSettings",
     "GatewaySettings",
     "HedgeSettings",
     "Limits",
+    "ModelPrice",
+    "PriceSettings",
+    "ReplayMode",
     "RetentionSettings",
     "RetryBudgetSettings",
     "Settings",

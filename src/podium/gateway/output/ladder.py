@@ -13,6 +13,7 @@ from typing import Any
 from podium.domain.answers import FailureKind
 from podium.domain.quality import Quality, Verdict
 from podium.gateway.output.fragments import fragments
+from podium.gateway.output.members import by_members
 from podium.gateway.output.repair import LONGEST, repaired
 from podium.gateway.output.results import Reading, Unusable, Usable
 from podium.gateway.output.rungs import TwiceGiven, invalid_backslashes, raw_control_characters, strict
@@ -32,6 +33,13 @@ _RUNGS: tuple[tuple[Callable[[str], Any], Quality], ...] = (
     ),
 )
 _REPAIRED = _CLEAN.worsened(Verdict.SUSPECT, "broken JSON was repaired by guessing")
+_BY_MEMBERS = _CLEAN.worsened(
+    Verdict.SUSPECT, "strings with quotes unescaped or missing were read up to the next key"
+)
+_GUESSES: tuple[tuple[Callable[[str], Any], Quality], ...] = (
+    (by_members, _BY_MEMBERS),
+    (repaired, _REPAIRED),
+)
 _CUT_AFTER_END = _CLEAN.worsened(Verdict.DEGRADED, "the model was stopped after its JSON was complete")
 
 # Control characters that no text needs, and the remains of LaTeX commands (\frac, \beta, \times, \right) whose
@@ -39,6 +47,7 @@ _CUT_AFTER_END = _CLEAN.worsened(Verdict.DEGRADED, "the model was stopped after 
 _SUSPECT = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\t(?=imes|ext[{a-z]|heta|frac|riangle)|\r(?=ight|ho\\b|angle|m{)"
 )
+_MOST_GUESSES = 2
 _AFTER_JSON = " \t\r\n`.!"
 
 
@@ -83,13 +92,18 @@ def _read_whole(text: str) -> Reading:
                 continue
     if _is_cut_off(text):
         return Unusable(FailureKind.TRUNCATED, "the reply ends in the middle of its JSON")
-    for part in parts:
-        if part.startswith("{"):
+    return _guessed(parts) or Unusable(FailureKind.INVALID_SYNTAX, _problem(parts))
+
+
+def _guessed(parts: list[str]) -> Usable | None:
+    objects = [part for part in parts if part.startswith("{") and len(part) <= LONGEST][:_MOST_GUESSES]
+    for guess, quality in _GUESSES:
+        for part in objects:
             try:
-                return Usable(repaired(part), _REPAIRED)
+                return Usable(guess(part), quality)
             except ValueError:
                 continue
-    return Unusable(FailureKind.INVALID_SYNTAX, _problem(parts))
+    return None
 
 
 def _is_cut_off(text: str) -> bool:

@@ -17,7 +17,7 @@ from podium.gateway.wording import as_json
 LONGEST = 256 * 1024
 """Bytes of UTF-8 beyond which nothing is guessed."""
 
-SECONDS = 0.05
+SECONDS = 0.02
 """Time that one guess may take: some short texts would keep json_repair busy for seconds."""
 
 _ESCAPES = re.compile(r"\\(?:u[0-9a-fA-F]{4}|[bfnrt])?")
