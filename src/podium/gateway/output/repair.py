@@ -64,8 +64,8 @@ def _alarm(seconds: float) -> Iterator[None]:
     # The library offers no way to stop it, and a thread cannot be stopped. A profile function is called at
     # every call that the library makes, and may raise: but only in the library's own frames, because what is
     # raised in a finalizer that happens to run meanwhile is lost, and the profile function with it.
-    end = time.perf_counter() + seconds
-    clock: Callable[[], float] = time.perf_counter
+    end = time.thread_time() + seconds
+    clock: Callable[[], float] = time.thread_time
 
     def check(frame: FrameType, event: str, arg: object) -> None:  # noqa: ARG001 - the interpreter's signature
         if clock() > end and frame.f_globals["__name__"].startswith("json_repair."):
