@@ -16,12 +16,14 @@ def price(
     base_url: str | None = None,
     cache_read: int = 0,
     cache_write: int = 0,
+    batched: bool = False,
 ) -> Money | None:
     """Return the price of `usage` in US dollars, or None when the table does not know the model.
 
     `provider` is the vendor (`anthropic`); `base_url` is given instead when the model was called at a server
     that is not the vendor's, and then only that server's prices count. `cache_read` and `cache_write` say how
-    many of the input tokens were read from and written to the vendor's prompt cache.
+    many of the input tokens were read from and written to the vendor's prompt cache. `batched`: it was part of a
+    batch, which costs less.
     """
     # Importing this starts no download: only an `UpdatePrices` that somebody starts would.
     import genai_prices
@@ -32,11 +34,12 @@ def price(
         cache_read_tokens=cache_read,
         cache_write_tokens=cache_write,
     )
+    context = {"processing": "batch"} if batched else None
     try:
         if base_url is None:
-            found = genai_prices.calc_price(counted, model, provider_id=provider)
+            found = genai_prices.calc_price(counted, model, provider_id=provider, price_context=context)
         else:
-            found = genai_prices.calc_price(counted, model, provider_api_url=base_url)
+            found = genai_prices.calc_price(counted, model, provider_api_url=base_url, price_context=context)
     except (LookupError, ValueError):
         return None
     return Money.usd(found.total_price)
