@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from podium.domain.answers import Answer, CallAttempt, FailureKind, Usage
     from podium.domain.chunks import Chunk
     from podium.domain.errors import (
+        BrokenOff,
         CompensationFailed,
         ContinueAsNew,
         ControlFlow,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         UnknownTrigger,
         WorldMoved,
     )
+    from podium.domain.media import Audio, Document, Image
     from podium.domain.money import Money
     from podium.domain.policies import Fallback, PromptPolicy
     from podium.domain.quality import Quality, Verdict
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from podium.flow.verbs import continue_as_new, gather, now, random, sleep, uuid
     from podium.flow.workflows import workflow
     from podium.gateway.prompt import Prompt, prompt
+    from podium.gateway.streaming import AnswerPart
     from podium.review.ask_human import ask_human
     from podium.review.gate import Checked, GateDecision, gate
     from podium.settings import (
@@ -83,7 +86,7 @@ if TYPE_CHECKING:
     )
 
 _ERRORS = (
-    "CompensationFailed ContinueAsNew ControlFlow CredentialMissing InvalidDefinition InvalidInput ModelsUnavailable NoAnswer NotInRun NotSerialisable PodiumError "
+    "BrokenOff CompensationFailed ContinueAsNew ControlFlow CredentialMissing InvalidDefinition InvalidInput ModelsUnavailable NoAnswer NotInRun NotSerialisable PodiumError "
     "QueueFull Rejected Retryable ReviewClosed RunBlocked RunCancelled RunFailed RunTimeout StateConflict StepFailed "
     "StepStalled StepTimeout StorageUnavailable Terminal UnknownReview UnknownRun UnknownTrigger WorldMoved"
 )
@@ -93,6 +96,7 @@ _MODULES = {
     "domain.answers": "Answer CallAttempt FailureKind Usage",
     "domain.chunks": "Chunk",
     "domain.errors": _ERRORS,
+    "domain.media": "Audio Document Image",
     "domain.money": "Money",
     "domain.policies": "Fallback PromptPolicy",
     "domain.quality": "Quality Verdict",
@@ -116,6 +120,7 @@ _MODULES = {
     "flow.triggers": "OnEvent Schedule",
     "flow.workflows": "workflow",
     "gateway.prompt": "Prompt prompt",
+    "gateway.streaming": "AnswerPart",
     "review.ask_human": "ask_human",
     "review.gate": "Checked GateDecision gate",
     "settings": (
@@ -129,8 +134,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Answer",
+    "AnswerPart",
+    "Audio",
     "BreakerSettings",
     "BreakerState",
+    "BrokenOff",
     "Budget",
     "CallAttempt",
     "CatchUp",
@@ -143,6 +151,7 @@ __all__ = [
     "CredentialMissing",
     "Decision",
     "DecisionVerdict",
+    "Document",
     "EngineSettings",
     "FailureKind",
     "Fallback",
@@ -150,6 +159,7 @@ __all__ = [
     "GatewaySettings",
     "HedgeSettings",
     "HumanAnswer",
+    "Image",
     "InvalidDefinition",
     "InvalidInput",
     "Limits",

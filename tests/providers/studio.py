@@ -8,12 +8,14 @@ from typing import Any
 
 from podium.domain.answers import Usage
 from podium.domain.money import Money
+from podium.domain.schema_modes import SchemaMode
 from podium.ports.models import (
     FinishReason,
     ModelFailure,
     ModelReply,
     ModelRequest,
     TokenProbability,
+    ToolCall,
 )
 from podium.providers import Providers, Script
 from podium.settings import CassetteSettings, ReplayMode
@@ -26,6 +28,9 @@ FULL = ModelReply(
     (TokenProbability("It", -0.25), TokenProbability(" is", float("-inf"))),
     Money(12_345),
     "genai-prices 1.2.3",
+    (ToolCall("call-1", "look_up", '{"where": "here"}'),),
+    "reply-7",
+    SchemaMode.TOOL,
 )
 
 

@@ -23,7 +23,7 @@ async def test_a_reply_carries_text_usage_and_the_model_that_answered(line: Line
     assert reply.model.startswith("test-model-")
 
 
-async def test_every_request_is_streamed(line: Line):
+async def test_a_request_with_a_deadline_for_its_first_token_is_streamed(line: Line):
     line.server.reply(ok("Yes."))
     await line.complete()
     request = line.server.requests[0]

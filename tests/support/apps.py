@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from podium import EngineSettings, Podium, RunState, Settings, StorageSettings
+from podium import EngineSettings, GatewaySettings, Podium, RunState, Settings, StorageSettings
 from podium.app.timeline import Timeline
 from podium.domain.errors import StorageUnavailable
 from podium.domain.happenings import EntryMade, Happening, RunMoved
@@ -123,6 +123,7 @@ def app_on(
     max_active_runs: int = 1000,
     step_threads: int = 16,
     storage: StorageSettings | None = None,
+    gateway: GatewaySettings | None = None,
     unreplayed: str = "",
     **options: Any,
 ) -> App:
@@ -130,7 +131,9 @@ def app_on(
     engine = EngineSettings(
         poll_interval=0.01, linger=linger, max_active_runs=max_active_runs, step_threads=step_threads
     )
-    settings = Settings(engine=engine, storage=storage or StorageSettings())
+    settings = Settings(
+        engine=engine, storage=storage or StorageSettings(), gateway=gateway or GatewaySettings()
+    )
     app = App(database, workflows=workflows, settings=settings, **options)
     app.unreplayed = unreplayed
     return app

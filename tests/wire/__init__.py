@@ -10,6 +10,7 @@ from tests.wire.addresses import refusing_url, unanswering_url
 from tests.wire.dialects import Received
 from tests.wire.replies import (
     Break,
+    Called,
     Dropped,
     Finish,
     Problem,
@@ -19,6 +20,7 @@ from tests.wire.replies import (
     Said,
     bad_request,
     blocked,
+    calls,
     content_filter,
     context_window,
     drip,
@@ -53,6 +55,7 @@ from tests.wire.server import Scripted, Vendor, WireServer
 
 __all__ = [
     "Break",
+    "Called",
     "Dropped",
     "Finish",
     "Problem",
@@ -66,6 +69,7 @@ __all__ = [
     "WireServer",
     "bad_request",
     "blocked",
+    "calls",
     "content_filter",
     "context_window",
     "drip",

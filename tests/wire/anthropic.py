@@ -67,9 +67,16 @@ class Anthropic:
             )
             for piece in said.pieces
         ]
-        delta = {"stop_reason": _REASONS[said.finish], "stop_sequence": None}
+        for i, called in enumerate(said.calls, 1):
+            pieces.append(self._event({"type": "content_block_stop", "index": i - 1}))
+            use = {"type": "tool_use", "id": f"toolu_{i}", "name": called.name, "input": {}}
+            pieces.append(self._event({"type": "content_block_start", "index": i, "content_block": use}))
+            for piece in called.pieces:
+                more = {"type": "input_json_delta", "partial_json": piece}
+                pieces.append(self._event({"type": "content_block_delta", "index": i, "delta": more}))
+        delta = {"stop_reason": self._reason(said), "stop_sequence": None}
         closing = [
-            self._event({"type": "content_block_stop", "index": 0}),
+            self._event({"type": "content_block_stop", "index": len(said.calls)}),
             self._event({"type": "message_delta", "delta": delta, "usage": {"output_tokens": said.tokens}}),
             self._event({"type": "message_stop"}),
         ]
@@ -77,8 +84,17 @@ class Anthropic:
 
     def whole(self, said: Said, request: Received) -> bytes:
         """One message."""
-        content = [{"type": "text", "text": said.text}] if said.pieces else []
-        return json.dumps(self._message(said, request, content, _REASONS[said.finish])).encode()
+        content: list[dict[str, Any]] = [{"type": "text", "text": said.text}] if said.pieces else []
+        content += [
+            {
+                "type": "tool_use",
+                "id": f"toolu_{i}",
+                "name": called.name,
+                "input": json.loads(called.arguments),
+            }
+            for i, called in enumerate(said.calls, 1)
+        ]
+        return json.dumps(self._message(said, request, content, self._reason(said))).encode()
 
     def refusal(self, refused: Refused, request: Received) -> Refusal:
         """The error object of the API, with its status."""
@@ -88,6 +104,9 @@ class Anthropic:
     def error_event(self, problem: Problem, request: Received) -> bytes:
         """An error event."""
         return self._event(self._error(problem, None, request)[1])
+
+    def _reason(self, said: Said) -> str:
+        return "tool_use" if said.calls else _REASONS[said.finish]
 
     def _error(self, problem: Problem, message: str | None, request: Received) -> tuple[int, dict[str, Any]]:
         status, kind, wording = _ERRORS[problem]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.wire.dialects import Received, Refusal, Telling, event, secret_of
-from tests.wire.replies import Finish, Problem, Refused, Said
+from tests.wire.replies import Called, Finish, Problem, Refused, Said
 
 _REASONS = {
     Finish.STOP: "STOP",
@@ -55,12 +55,14 @@ class Google:
     def telling(self, said: Said, request: Received) -> Telling:
         """One candidate that grows with each event; the last one has the reason and the usage."""
         pieces = [event(self._response(said, request, piece, None)) for piece in said.pieces]
+        pieces += [event(self._response(said, request, "", None, [called])) for called in said.calls]
         last = event(self._response(said, request, "", _REASONS[said.finish]))
         return Telling([], pieces, [last])
 
     def whole(self, said: Said, request: Received) -> bytes:
         """One candidate."""
-        return json.dumps(self._response(said, request, said.text, _REASONS[said.finish])).encode()
+        response = self._response(said, request, said.text, _REASONS[said.finish], said.calls)
+        return json.dumps(response).encode()
 
     def refusal(self, refused: Refused, request: Received) -> Refusal:
         """The error object of the API; a blocked prompt is not an error but an answer without candidates."""
@@ -92,8 +94,19 @@ class Google:
     def _head(self, request: Received) -> dict[str, Any]:
         return {"modelVersion": f"{self._model(request)}-001", "responseId": "r1"}
 
-    def _response(self, said: Said, request: Received, text: str, reason: str | None) -> dict[str, Any]:
-        candidate: dict[str, Any] = {"index": 0, "content": {"role": "model", "parts": [{"text": text}]}}
+    def _response(
+        self,
+        said: Said,
+        request: Received,
+        text: str,
+        reason: str | None,
+        calls: Sequence[Called] = (),
+    ) -> dict[str, Any]:
+        parts: list[dict[str, Any]] = [{"text": text}] if text or not calls else []
+        parts += [
+            {"functionCall": {"name": called.name, "args": json.loads(called.arguments)}} for called in calls
+        ]
+        candidate: dict[str, Any] = {"index": 0, "content": {"role": "model", "parts": parts}}
         if reason:
             candidate["finishReason"] = reason
         usage = {"promptTokenCount": said.input_tokens, "totalTokenCount": said.input_tokens}

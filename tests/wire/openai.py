@@ -71,7 +71,14 @@ class OpenAI:
             self._chunk(request, {word: piece}, logprobs=self._logprobs(said, request, slice(i, i + 1)))
             for i, piece in enumerate(said.pieces)
         ]
-        closing = [self._chunk(request, {}, finish=_REASONS[said.finish])]
+        for i, called in enumerate(said.calls):
+            function: dict[str, Any] = {"name": called.name, "arguments": ""}
+            begun = {"index": i, "id": f"call_{i}", "type": "function", "function": function}
+            pieces.append(self._chunk(request, {"tool_calls": [begun]}))
+            for piece in called.pieces:
+                more = {"index": i, "function": {"arguments": piece}}
+                pieces.append(self._chunk(request, {"tool_calls": [more]}))
+        closing = [self._chunk(request, {}, finish=self._reason(said))]
         if (request.body.get("stream_options") or {}).get("include_usage"):
             closing.append(
                 event({**self._head(request, "chat.completion.chunk"), "usage": self._usage(said)})
@@ -82,7 +89,7 @@ class OpenAI:
     def whole(self, said: Said, request: Received) -> bytes:
         """One completion."""
         refuses = said.finish is Finish.REFUSAL
-        message = {
+        message: dict[str, Any] = {
             "role": "assistant",
             "content": None if refuses else said.text,
             "refusal": said.text if refuses else None,
@@ -91,8 +98,17 @@ class OpenAI:
             "index": 0,
             "message": message,
             "logprobs": self._logprobs(said, request, slice(None)),
-            "finish_reason": _REASONS[said.finish],
+            "finish_reason": self._reason(said),
         }
+        if said.calls:
+            message["tool_calls"] = [
+                {
+                    "id": f"call_{i}",
+                    "type": "function",
+                    "function": {"name": called.name, "arguments": called.arguments},
+                }
+                for i, called in enumerate(said.calls)
+            ]
         body = self._head(request, "chat.completion") | {"choices": [choice], "usage": self._usage(said)}
         return json.dumps(body).encode()
 
@@ -104,6 +120,9 @@ class OpenAI:
     def error_event(self, problem: Problem, request: Received) -> bytes:
         """An error object instead of a chunk."""
         return event({"error": self._error(problem, None, request)[1]})
+
+    def _reason(self, said: Said) -> str:
+        return "tool_calls" if said.calls else _REASONS[said.finish]
 
     def _error(self, problem: Problem, message: str | None, request: Received) -> tuple[int, dict[str, Any]]:
         status, code, kind, wording = _ERRORS[problem]

@@ -47,11 +47,24 @@ class Break(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Called:
+    """A tool that the model wants called, its arguments as JSON, written in pieces."""
+
+    name: str
+    arguments: str
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """The arguments in pieces."""
+        return pieces_of(self.arguments)
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """What the model says, token by token.
 
     `logprobs` is one for each of `pieces`, or empty. `delay` comes before the first byte of the response and
-    `pause` before each piece, both in seconds. With `broken` only the first `pieces_sent` pieces are sent.
+    `pause` before each piece, both in seconds. `calls` come after the text. With `broken` only the first `pieces_sent` pieces are sent.
     """
 
     pieces: tuple[str, ...] = ()
@@ -65,6 +78,7 @@ class Said:
     broken: Break | None = None
     pieces_sent: int = 0
     problem: Problem = Problem.OVERLOADED
+    calls: tuple[Called, ...] = ()
 
     @property
     def text(self) -> str:
@@ -137,6 +151,11 @@ def ok(
     assert len(each) in {0, len(pieces)}, f"{len(pieces)} pieces need {len(pieces)} log-probabilities"
     assert all(value <= 0 and not math.isnan(value) for value in each)
     return Said(pieces, each, finish, input_tokens, output_tokens, cost, delay, pause)
+
+
+def calls(*wanted: tuple[str, str], text: str = "") -> Said:
+    """Say `text` and ask for tools to be called: names, and arguments as JSON."""
+    return replace(ok(text), calls=tuple(Called(name, arguments) for name, arguments in wanted))
 
 
 def malformed(text: str = '{"intent": "refund", "sure": ') -> Said:

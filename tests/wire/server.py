@@ -30,13 +30,15 @@ class WireServer:
 
     `reply` appends replies, used one per request in order; `always` answers whatever comes after them. A
     reply may be a function of the request. A request that nothing was scripted for fails with status 500 and
-    fails the test on leaving. `requests` holds what was received, in order.
+    fails the test on leaving. `requests` holds what was received, in order; `abandoned` is set once a client has
+    gone away in the middle of a reply.
     """
 
     def __init__(self, dialect: Vendor = "openai") -> None:
         self.vendor: Vendor = dialect
         self.requests: list[Received] = []
         self.connections = 0
+        self.abandoned = asyncio.Event()
         self._dialect = _DIALECTS[dialect]()
         self._replies: deque[Scripted] = deque()
         self._default: Scripted | None = None
@@ -93,7 +95,9 @@ class WireServer:
         self.connections += 1
         try:
             await _Connection(reader, writer).serve(self._respond)
-        except (ConnectionError, asyncio.CancelledError, h11.RemoteProtocolError):
+        except ConnectionError:
+            self.abandoned.set()
+        except (asyncio.CancelledError, h11.RemoteProtocolError):
             # The client went away, or the server is being closed: either ends this connection and no more.
             pass
         finally:
@@ -130,6 +134,7 @@ class WireServer:
 
     async def _say(self, said: Said, request: Received, line: _Connection) -> None:
         body = self._dialect.whole(said, request)
+        await asyncio.sleep(said.pause * len(said.pieces))
         if said.broken is None:
             await line.send(200, "application/json", body)
         elif said.broken is Break.GARBAGE:

@@ -17,6 +17,7 @@ from podium.app.firing import Firing
 from podium.app.forks import fork_run
 from podium.app.gateway_status import GatewayView, StatusWriter
 from podium.app.handles import RunHandle
+from podium.app.live_steps import LiveSteps
 from podium.app.placement import Time, Wish, placement_of, queues_by_name
 from podium.app.queues import QueueList
 from podium.app.retention import Keeper
@@ -45,8 +46,12 @@ from podium.flow.publishing import PublishExecutor
 from podium.flow.step_executor import StepExecutor
 from podium.flow.triggers import Trigger, by_trigger_name
 from podium.flow.workflows import Workflow
+from podium.gateway.batches import Batches
+from podium.gateway.executor import PromptExecutor
 from podium.gateway.gateway import Gateway
+from podium.gateway.streaming import Streamer
 from podium.ports.execution import Executor, Executors
+from podium.ports.live import making_live_calls
 from podium.providers.registry import Providers
 from podium.settings import Settings
 from podium.storage.queues import StoredQueues
@@ -125,9 +130,12 @@ class Podium:
             stack.callback(steps.close)
             self.triggers = Triggers(storage, self.look, clock=self._clock)
             gateway = self._gateway(providers, self._policies())
+            stack.enter_context(making_live_calls(Streamer(gateway, lambda _: None)))
             executors: dict[OperationKind, Executor] = {
-                OperationKind.STEP: steps,
-                OperationKind.MODEL: gateway,
+                OperationKind.STEP: LiveSteps(steps, gateway),
+                OperationKind.MODEL: PromptExecutor(
+                    gateway, Batches(providers, self._settings.gateway, self._policies())
+                ),
                 OperationKind.PUBLISH: PublishExecutor(),
                 OperationKind.ATTRIBUTES: AttributeExecutor(storage),
                 OperationKind.EMIT: Emitting(self.triggers),

@@ -145,6 +145,17 @@ class ModelsUnavailable(NoAnswer):
     """No candidate model of a prompt could even be asked: the breaker of each is open. Try again later."""
 
 
+class BrokenOff(Retryable):
+    """A streamed answer ended before it was whole, or is wrong; `shown` characters of it had been shown by then.
+
+    It is not tried again by itself, because whoever saw its beginning would see another one.
+    """
+
+    def __init__(self, message: str, shown: int) -> None:
+        super().__init__(message)
+        self.shown = shown
+
+
 class CompensationFailed(Terminal):
     """Completed steps could not all be undone; the message names each, and what had failed before."""
 

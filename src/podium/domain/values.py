@@ -21,6 +21,7 @@ import pydantic_core
 
 from podium.domain.errors import InvalidDefinition, NotSerialisable
 from podium.domain.ids import digest
+from podium.domain.media import Media
 
 _LEAVES = (
     datetime.datetime,
@@ -205,6 +206,8 @@ def _stable(value: Any, path: str, where: str) -> Any:
             return value.hex()
         case _ if isinstance(value, _LEAVES):
             return str(value)
+        case Media():
+            return [type(value).__name__, value.media_type, value.digest]
         case _ if isinstance(value, pydantic.BaseModel) or _is_dataclass(value):
             return {name: _stable(item, f"{path}.{name}", where) for name, item in _fields(value)}
         case _:

@@ -15,9 +15,10 @@ from podium.gateway.ledger import Ledger, Trial
 from podium.gateway.line import Candidate, Line
 from podium.gateway.policy import CallPolicy
 from podium.gateway.prompt import Prompt
+from podium.gateway.telling import Telling
 from podium.gateway.traffic import Lease
 from podium.gateway.wording import well_formed
-from podium.ports.models import Message, ModelFailure, ModelProvider, ModelReply, ModelRequest
+from podium.ports.models import Delta, Message, ModelFailure, ModelProvider, ModelReply, ModelRequest
 
 # A provider keeps the deadline itself and then says what it had counted: this is for one that fails to.
 _GRACE = 0.2
@@ -33,6 +34,7 @@ class Call:
     line: Line
     ledger: Ledger
     tenant: str
+    telling: Telling
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ async def ask(
     route = lease.lane.route
     request = _request(call, candidate, call.line.deadline - started, first)
     candidate.requests += 1
+    call.telling.begin()
     try:
         reply = await _reply(route.provider, route.model, request)
     except BaseException:
@@ -96,8 +99,22 @@ def _request(call: Call, candidate: Candidate, seconds: float, first: FirstToken
         schema_name=call.prompt.name,
         max_tokens=candidate.max_tokens,
         temperature=call.policy.temperature,
+        schema_mode=call.policy.schema_mode(candidate.model),
+        schema_told=True,
         on_token=first,
+        on_delta=_observer(call),
     )
+
+
+def _observer(call: Call) -> Callable[[Delta], None] | None:
+    if call.prompt.streams:
+        return call.telling.hear
+    # A race is about the first token, which nobody notices in a reply that comes in one piece.
+    return _ignore if call.policy.hedge else None
+
+
+def _ignore(_: Delta) -> None:
+    pass
 
 
 async def _reply(provider: ModelProvider, model: str, request: ModelRequest) -> ModelReply | ModelFailure:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, assert_never
 
+from podium.domain.media import Media
 from podium.gateway.prompt import Prompt
-from podium.ports.models import Message, Role
+from podium.ports.models import Message, Part, Role, Text, ToolCall, ToolResult
 
 _LONGEST_ECHO = 4000
 
@@ -14,7 +15,7 @@ _LONGEST_ECHO = 4000
 def opening(prompt: Prompt[Any], variables: Mapping[str, object]) -> tuple[Message, ...]:
     """Return the messages of a first request: the prompt's system text and output form, then the filled template."""
     system = "\n\n".join(text for text in (prompt.system, prompt.output.instruction) if text)
-    user = Message(Role.USER, prompt.template.render(variables))
+    user = Message(Role.USER, prompt.template.fill(variables))
     return (Message(Role.SYSTEM, system), user) if system else (user,)
 
 
@@ -25,5 +26,19 @@ def reasked(messages: Sequence[Message], reply: str, problem: str) -> tuple[Mess
 
 
 def transcript(messages: Sequence[Message]) -> str:
-    """Return the messages as one text, for people to read: each under its role."""
-    return "\n\n".join(f"[{message.role}]\n{message.text}" for message in messages)
+    """Return the messages as one text, for people to read: each under its role, what is no text described."""
+    return "\n\n".join(f"[{message.role}]\n{''.join(map(_shown, message.parts))}" for message in messages)
+
+
+def _shown(part: Part) -> str:
+    match part:
+        case Text():
+            return part.text
+        case Media():
+            return part.description
+        case ToolCall():
+            return f"[call {part.name} {part.id}: {part.arguments}]"
+        case ToolResult():
+            return f"[{'failure' if part.failed else 'result'} of {part.name} {part.id}: {part.text}]"
+        case _:
+            assert_never(part)

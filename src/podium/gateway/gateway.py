@@ -32,6 +32,7 @@ from podium.gateway.policy import CallPolicy
 from podium.gateway.prompt import Prompt
 from podium.gateway.sizes import input_tokens
 from podium.gateway.status import status_of
+from podium.gateway.telling import Telling
 from podium.gateway.traffic import Held, Lease, Traffic, Wish
 from podium.ports.execution import AttemptContext
 from podium.ports.models import ModelProviders
@@ -98,6 +99,7 @@ class Gateway:
                     ledger.note(candidate, replace(trial, note=_note(asked)), ACCEPTED)
                     return _answer(call, candidate, trial.result)
                 case Fault():
+                    self._require_unheard(call, candidate, trial, trial.result)
                     self._turn(call, candidate, asked.lease, trial, trial.result)
                 case _:
                     assert_never(trial.result)
@@ -115,7 +117,7 @@ class Gateway:
         now = self._clock()
         self.traffic.called(now)
         line = Line(policy, messages, now + policy.timeout)
-        return Call(prompt, policy, messages, line, Ledger(context.record), context.tenant)
+        return Call(prompt, policy, messages, line, Ledger(context.record), context.tenant, Telling(context))
 
     async def _wait(self, call: Call, candidate: Candidate, now: float) -> None:
         if not candidate.yields:
@@ -168,7 +170,9 @@ class Gateway:
             call.ledger.note(candidate, trial, move.value)
 
     async def _ask(self, call: Call, candidate: Candidate, lease: Lease) -> Asked:
-        after = self.traffic.hedge_after(lease.lane) if call.policy.hedge else None
+        after = (
+            self.traffic.hedge_after(lease.lane) if call.policy.hedge and not call.prompt.streams else None
+        )
         if after is None:
             return await ask(call, candidate, lease, self._clock, FirstToken(self._clock))
 
@@ -189,6 +193,12 @@ class Gateway:
                 self.traffic.hedged(now)
                 return (candidate if other is same else other), permit
         return None
+
+    def _require_unheard(self, call: Call, candidate: Candidate, trial: Trial, fault: Fault) -> None:
+        broken = call.telling.broken_off(call.prompt.reference, candidate.model, fault)
+        if broken is not None:
+            call.ledger.note(candidate, trial, Move.FAIL.value)
+            raise broken
 
     def _turn(
         self, call: Call, candidate: Candidate, lease: Lease | None, trial: Trial, fault: Fault

@@ -32,7 +32,7 @@ def judged(prompt: Prompt[Any], reply: ModelReply, longest: int) -> Accepted | F
             return Fault.of(FailureKind.CONTENT_FILTER, f"a filter stopped the reply: {reply.text}")
         case FinishReason.REFUSAL:
             return Fault.of(FailureKind.REFUSAL, f"the model refused: {reply.text}")
-        case FinishReason.STOP | FinishReason.LENGTH | FinishReason.OTHER:
+        case FinishReason.STOP | FinishReason.LENGTH | FinishReason.TOOL_CALLS | FinishReason.OTHER:
             pass
         case _:
             assert_never(reply.finish)

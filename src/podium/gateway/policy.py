@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from podium.domain.policies import Fallback, Outage, PromptPolicy
 from podium.domain.retries import RetryPolicy
+from podium.domain.schema_modes import SchemaMode
 from podium.ports.models import CallLimits
 from podium.settings.gateway import GatewaySettings
 
@@ -24,6 +26,7 @@ class CallPolicy:
     and how soon. `reasks`: how often each model is shown its latest mistake. `max_tokens`: output of the first
     request. `limits`: deadlines inside one request. `longest`: bytes of a reply that are looked into. `hedge`: whether
     a late request may be raced by a second. `on_outage`: what follows when no model can answer.
+    `schema_modes`: how models are brought to JSON, by patterns for their names, the first that fits.
     """
 
     models: tuple[str, ...]
@@ -37,6 +40,7 @@ class CallPolicy:
     longest: int
     hedge: bool = False
     on_outage: Outage | Fallback = "fail"
+    schema_modes: tuple[tuple[str, SchemaMode], ...] = ()
 
     @classmethod
     def merged(
@@ -62,7 +66,12 @@ class CallPolicy:
             longest=settings.max_reply_bytes,
             hedge=_either(own.hedge, settings.hedge),
             on_outage=_either(own.on_outage, settings.on_outage),
+            schema_modes=settings.schema_modes,
         )
+
+    def schema_mode(self, model: str) -> SchemaMode | None:
+        """Return how `model` is to be brought to JSON; None leaves it to what is known of the model."""
+        return next((mode for pattern, mode in self.schema_modes if fnmatchcase(model, pattern)), None)
 
     def within(self, seconds: float) -> CallLimits:
         """Return the deadlines of a request that has `seconds` left."""

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 
 from podium.domain.answers import Answer
-from podium.domain.errors import InvalidDefinition
+from podium.domain.errors import InvalidDefinition, InvalidInput, NotInRun, PodiumError
 from podium.domain.ids import digest
 from podium.domain.operations import Codec, Execute, Intent, OperationKind
 from podium.domain.policies import Fallback, Outage, PromptPolicy
 from podium.domain.retries import RetryPolicy
 from podium.domain.values import TypedCodec, fingerprint
+from podium.gateway import batching
 from podium.gateway.output.form import OutputForm
+from podium.gateway.streaming import AnswerPart
 from podium.gateway.template import Template
 from podium.gateway.wording import as_json
-from podium.ports.run import current_run
+from podium.ports.live import live_calls
+from podium.ports.run import current_run, in_run
 
 if TYPE_CHECKING:
     import typing_extensions
@@ -40,7 +43,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 class Prompt(Generic[T]):
     """A typed model call. Inside a run, `await classify(text=...)` returns an `Answer[T]`, recorded once.
 
-    `version` is 8 hexadecimal characters that change with the template, the system text, the output type and
+    `streams`: what the model writes is published in the run's stream as it comes. `version` is 8 hexadecimal characters that change with the template, the system text, the output type and
     the policy. Made by `prompt(...)`.
     """
 
@@ -52,6 +55,7 @@ class Prompt(Generic[T]):
     validators: tuple[Callable[[T], str | None], ...]
     version: str
     codec: Codec = field(repr=False)
+    streams: bool = False
 
     @property
     def reference(self) -> str:
@@ -61,15 +65,68 @@ class Prompt(Generic[T]):
     def __call__(self, /, **variables: object) -> Coroutine[None, None, Answer[T]]:
         """Ask, with a value for each variable of the template; durable, and only inside a run.
 
+        With `stream=True` (unless that is a variable of the template) the pieces of the model's text are published in
+        the run's stream as they come; when they come anew, from another attempt or model, the earlier ones are marked
+        there as superseded.
         Raises `NotInRun` outside one and `InvalidInput` for wrong variables, both at the call; when awaited,
         what the run raises for a call that nobody answered.
         """
         where = f"prompt {self.name!r}"
-        run = current_run(where, "there is no other way to call a prompt, because nothing would be recorded.")
+        run = current_run(
+            where, f"outside workflows, async for part in {self.name}.stream(...) asks unrecorded."
+        )
+        target = self
+        if "stream" in variables and "stream" not in self.template.variables:
+            target = replace(self, streams=bool(variables["stream"]))
+            variables = {name: value for name, value in variables.items() if name != "stream"}
         self.template.check(variables, where)
-        request = Execute(self, variables, RetryPolicy(reschedules=RESCHEDULES))
+        request = Execute(target, variables, RetryPolicy(reschedules=RESCHEDULES))
         mark = fingerprint(variables, f"a variable of {where}")
         return run.perform(Intent(OperationKind.MODEL, self.name, mark, request, self.codec))
+
+    async def batch(
+        self, items: Sequence[Mapping[str, object]], *, concurrency: int = 16
+    ) -> list[Answer[T] | PodiumError]:
+        """Ask once for each of `items`, which hold the variables; durable, and only inside a run.
+
+        Returns what became of each, in their order: its answer, or the error that asking for it alone would have
+        raised. Where the vendor of the first candidate takes batches, they are handed in as one, which costs less and
+        may take a day; the run waits for it, across restarts, without submitting it again. What it does not answer,
+        and all where there are no batches, is asked for one by one, at most `concurrency` at a time.
+
+        Raises `NotInRun` outside a run and `InvalidInput` for wrong variables, before anything is asked.
+        """
+        where = f"prompt {self.name!r}"
+        run = current_run(f"{self.name}.batch()", "there is no other way to ask for a batch.")
+        if concurrency < 1:
+            raise InvalidInput(f"{where}: batch(concurrency={concurrency!r}) must be at least 1")
+        for number, variables in enumerate(items):
+            self.template.check(variables, f"{where}, item {number} of a batch")
+        return await batching.batch(run, self, items, concurrency)
+
+    def stream(self, /, **variables: object) -> AsyncGenerator[AnswerPart[T], None]:
+        """Ask, and read the answer while it is written: `async for part in classify.stream(text=...)`.
+
+        For the bodies of `async` steps, whose attempts record what was asked, and for code inside
+        `async with Podium(...)`, where nothing is recorded. Until its first piece a call is tried again and falls back
+        as any other; a failure after that raises `BrokenOff`, because what was shown cannot be taken back. Leaving the
+        loop early ends the request at the provider; `contextlib.aclosing` makes sure of when.
+
+        Raises `InvalidInput` for wrong variables and in workflow code, `NotInRun` where no Podium is open.
+        """
+        where = f"prompt {self.name!r}"
+        if in_run():
+            raise InvalidInput(
+                f"{where}: workflow code cannot read a live stream, since a replay would not see it again. "
+                f"Call {self.name}.stream(...) in a step, or await {self.name}(..., stream=True)."
+            )
+        self.template.check(variables, where)
+        calls = live_calls.get(None)
+        if calls is None:
+            raise NotInRun(
+                f"{self.name}.stream()", "to ask outside runs, call it inside `async with Podium(...)`."
+            )
+        return calls.stream(self, variables, self.output)
 
 
 def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are optional
@@ -89,6 +146,7 @@ def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are
     hedge: bool | None = None,
     on_outage: Outage | Fallback | None = None,
     policy: PromptPolicy | None = None,
+    stream: bool = False,
 ) -> Prompt[Output]:
     """Declare a typed model call: what is asked, in which form the answer comes, and of which models.
 
@@ -99,7 +157,7 @@ def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are
     often each model is shown its latest mistake. `max_tokens`: output of one request, doubled once when it is
     too short. `system`: what the model is told first. `validators`: functions of the value that return what is
     wrong with it, or None. `fallback_on_refusal`: whether the next candidate may answer what one refused.
-    `hedge`: whether a second model or credential may be asked when the first is unusually late. `on_outage`: what
+    `stream`: whether calls publish what the model writes in the run's stream. `hedge`: whether a second model or credential may be asked when the first is unusually late. `on_outage`: what
     follows when no model can answer: `"fail"`, `Fallback(value)`, `"stale"` for an earlier answer, `"reschedule"` to
     try later. `policy`: all of these together; what is named by itself beats it. What is None or empty is left to the
     workflow's policy and the gateway's settings.
@@ -132,7 +190,7 @@ def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are
     _check_validators(validators, where)
     version = digest(template, system or "", as_json(form.schema), as_json(policy.identity()))[:8]
     codec = TypedCodec(Answer[output], f"the answer of {where}")  # type: ignore[valid-type]
-    return Prompt(name, parsed, form, policy, system, tuple(validators), version, codec)
+    return Prompt(name, parsed, form, policy, system, tuple(validators), version, codec, stream)
 
 
 def _check_fallback(on_outage: object, form: OutputForm[Any], where: str) -> None:

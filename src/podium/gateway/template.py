@@ -13,7 +13,9 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from podium.domain.errors import InvalidDefinition, InvalidInput
+from podium.domain.media import Media
 from podium.gateway.wording import as_json, well_formed
+from podium.ports.models import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,38 @@ class Template:
                     ) from None
 
     def render(self, variables: Mapping[str, object]) -> str:
-        """Return the text with every field filled in. Values are inserted as they are and never read as template."""
-        texts = (_text(part.take(variables)) if isinstance(part, Field) else part for part in self.parts)
-        return well_formed("".join(texts))
+        """Return the text with every field filled in. Values are inserted as they are and never read as template.
+
+        Images, recordings and documents are described.
+        """
+        filled = self.fill(variables)
+        if isinstance(filled, str):
+            return filled
+        return "".join(part.text if isinstance(part, Text) else part.description for part in filled)
+
+    def fill(self, variables: Mapping[str, object]) -> str | tuple[Text | Media, ...]:
+        """Return what `render` does, or parts where a value is an image, a recording or a document, or a list of them."""
+        values = [part.take(variables) if isinstance(part, Field) else part for part in self.parts]
+        if not any(_media_in(value) for value in values):
+            return well_formed("".join(map(_text, values)))
+        filled: list[Text | Media] = []
+        text = ""
+        for value in values:
+            shown = _media_in(value)
+            if not shown:
+                text += _text(value)
+                continue
+            filled += [Text(well_formed(text)), *shown] if text else shown
+            text = ""
+        return (*filled, Text(well_formed(text))) if text else tuple(filled)
+
+
+def _media_in(value: object) -> list[Media]:
+    if isinstance(value, Media):
+        return [value]
+    if isinstance(value, list | tuple) and value and all(isinstance(each, Media) for each in value):
+        return list(value)
+    return []
 
 
 def _field(source: str, spec: str | None, conversion: str | None, where: str) -> Field:
@@ -129,5 +160,11 @@ def _data_of(kind: type) -> set[str]:
 def _text(value: Any) -> str:
     if type(value) is str:
         return value
-    plain = to_jsonable_python(value)
+    try:
+        plain = to_jsonable_python(value)
+    except ValueError as error:
+        raise InvalidInput(
+            f"a {type(value).__name__} cannot be shown to a model as text ({error}). Images, recordings and documents "
+            "inside it need fields of their own in the template, such as {claim.receipt}."
+        ) from None
     return plain if isinstance(plain, str) else as_json(plain)

@@ -22,7 +22,8 @@ class AttemptContext:
     `idempotency_key` is the same for every attempt of the operation, before and after a crash. `attempt`
     counts from 1. `record` notes a model call in the journal as soon as it has been made, before the
     operation has an outcome. `publish` adds a chunk of UTF-8 JSON to the run's stream; it may be called from
-    any thread. `workflow` and `tenant` are the run's.
+    any thread. `workflow` and `tenant` are the run's. `supersede` marks there that what this attempt has published no longer counts; it is None where what
+    is published cannot be taken back.
     """
 
     run: RunId
@@ -33,6 +34,7 @@ class AttemptContext:
     publish: Callable[[bytes], None]
     workflow: str = ""
     tenant: str = DEFAULT_TENANT
+    supersede: Callable[[], None] | None = None
 
     @classmethod
     def of(
@@ -43,9 +45,12 @@ class AttemptContext:
         idempotency_key: str,
         record: Callable[[CallAttempt], None],
         publish: Callable[[bytes], None],
+        supersede: Callable[[], None] | None = None,
     ) -> AttemptContext:
         """Return what an attempt of `run` may know."""
-        return cls(run.id, key, attempt, idempotency_key, record, publish, run.workflow, run.tenant)
+        return cls(
+            run.id, key, attempt, idempotency_key, record, publish, run.workflow, run.tenant, supersede
+        )
 
 
 class Executor(Protocol):

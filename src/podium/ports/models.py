@@ -8,25 +8,91 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from podium.domain.answers import FailureKind, Usage
+from podium.domain.media import Media
+from podium.domain.schema_modes import SchemaMode
 
 if TYPE_CHECKING:
     from podium.domain.money import Money
 
 
 class Role(StrEnum):
-    """Who speaks in a message."""
+    """Who speaks in a message; `tool` messages hold the results of the calls that an assistant asked for."""
 
     SYSTEM = "system"
     USER = "user"
     ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A part of a message that is text, between parts that are not."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model's wish to have a tool called.
+
+    `arguments` is JSON as the model wrote it, meant to be one object and not checked. `id` names the call for
+    its result; it is the provider's, or made up where the provider has none.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What came of a tool call, for the model to read. `id` and `name` are those of the call."""
+
+    id: str
+    name: str
+    text: str
+    failed: bool = False
+
+
+Part = Text | Media | ToolCall | ToolResult
+"""What a message consists of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of the request."""
+    """One message of the request: a text, or parts in their order."""
 
     role: Role
-    text: str
+    content: str | tuple[Part, ...]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The content as parts."""
+        return (Text(self.content),) if isinstance(self.content, str) else self.content
+
+    @property
+    def text(self) -> str:
+        """All text of the message, without its other parts."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content if isinstance(part, Text))
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that the model may ask to have called; `schema` is the JSON schema of its arguments, an object."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+class ToolChoice(StrEnum):
+    """Whether the model may, must or must not call a tool."""
+
+    AUTO = "auto"
+    REQUIRED = "required"
+    NONE = "none"
 
 
 class FinishReason(StrEnum):
@@ -34,6 +100,7 @@ class FinishReason(StrEnum):
 
     STOP = "stop"
     LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
     CONTENT_FILTER = "content_filter"
     REFUSAL = "refusal"
     OTHER = "other"
@@ -50,12 +117,41 @@ class CallLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of a reply's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """The next piece of a tool call: `index` counts the calls of the reply from 0.
+
+    `id` and `name` come with the first piece of a call and are empty in the others; `arguments` is the next
+    piece of its JSON.
+    """
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+Delta = TextDelta | ToolCallDelta
+"""A piece of a reply on its way."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRequest:
     """What is asked of a model.
 
     `schema` is the JSON schema that the reply must satisfy, named `schema_name`; None asks for free text.
-    `temperature` None leaves the provider's default. `on_token` is called when the first token comes, by providers
-    that notice.
+    `schema_mode` says how; None leaves it to what is known of the model. The reply's text is the JSON in every
+    mode. `schema_told` says that the messages tell of the schema already. `tools` are those the model may ask for.
+    `temperature`, `top_p` and `seed` None leave the provider's defaults. `stop`: texts before which the model stops.
+    `on_token` is called when the first token comes, by providers that notice, which they do of replies in pieces.
+    `on_delta` is called with each piece of the reply as
+    it comes, on the event loop, and must not block; without it nobody watches, and the pieces are not made.
     """
 
     messages: Sequence[Message]
@@ -65,6 +161,19 @@ class ModelRequest:
     max_tokens: int = 1024
     temperature: float | None = None
     on_token: Callable[[], None] | None = field(default=None, compare=False, repr=False)
+    schema_mode: SchemaMode | None = None
+    schema_told: bool = False
+    tools: Sequence[Tool] = ()
+    tool_choice: ToolChoice = ToolChoice.AUTO
+    top_p: float | None = None
+    seed: int | None = None
+    stop: Sequence[str] = ()
+    on_delta: Callable[[Delta], None] | None = field(default=None, compare=False)
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """All images, recordings and documents in the messages."""
+        return tuple(part for message in self.messages for part in message.parts if isinstance(part, Media))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +190,9 @@ class ModelReply:
 
     `model` is the model that answered, as the provider names it. `tokens` is empty when the provider gives
     no probabilities. `cost` is the provider's or the price table's figure, None when no price is known;
-    `price_table` says whose it is (`provider`, `settings`, `genai-prices 0.2.3`, `free`).
+    `price_table` says whose it is (`provider`, `settings`, `genai-prices 0.2.3`, `free`). `calls` are the tools that
+    it wants called. `request_id` is the provider's own name of this reply, for its support; `schema_mode` is how it
+    was brought to JSON, None for free text.
     """
 
     text: str
@@ -91,6 +202,9 @@ class ModelReply:
     tokens: Sequence[TokenProbability] = field(default=())
     cost: Money | None = None
     price_table: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    request_id: str | None = None
+    schema_mode: SchemaMode | None = None
 
 
 class ModelFailure(Exception):
@@ -126,7 +240,11 @@ class ModelProvider(Protocol):
         ...
 
     async def complete(self, model: str, request: ModelRequest) -> ModelReply:
-        """Make one request, without retries; raises `ModelFailure`. Cancellable at any moment."""
+        """Make one request, without retries; raises `ModelFailure`. Cancellable at any moment.
+
+        Cancelling ends the request at the provider too. `request.on_delta` is called for this request only while
+        this runs.
+        """
         ...
 
     async def close(self) -> None:

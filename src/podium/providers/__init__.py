@@ -4,6 +4,6 @@ Importing this package loads no vendor's library; each is loaded when its first 
 """
 
 from podium.providers.registry import Providers
-from podium.providers.scripted import Script, say
+from podium.providers.scripted import Piecewise, Script, piecewise, say
 
-__all__ = ["Providers", "Script", "say"]
+__all__ = ["Piecewise", "Providers", "Script", "piecewise", "say"]

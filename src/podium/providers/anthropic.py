@@ -10,12 +10,15 @@ import httpx2
 from anthropic import AsyncAnthropic
 from pydantic_ai.models import Model
 from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.settings import ModelSettings
 
 from podium.ports.models import ModelRequest, TokenProbability
-from podium.providers.exchange import Feature
+from podium.providers import profiles
 from podium.providers.http import new_client
+from podium.providers.profiles import Feature
+from podium.providers.translation import settings_of
 from podium.providers.vendors import Access
 
 
@@ -36,23 +39,23 @@ class AnthropicConnection:
     client: httpx2.AsyncClient
     sdk: AsyncAnthropic
 
-    def model(self, name: str) -> Model[Any]:
+    def model(self, name: str, claims: ModelProfile) -> Model[Any]:
         """Return the model of this name."""
-        return AnthropicModel(name, provider=AnthropicProvider(anthropic_client=self.sdk))
+        return AnthropicModel(name, provider=AnthropicProvider(anthropic_client=self.sdk), profile=claims)
+
+    def batch_model(self, name: str) -> Model[Any]:
+        """Return the model for batches: the same."""
+        return self.model(name, ModelProfile())
 
     def features(self, model: Model[Any]) -> frozenset[Feature]:
         """Schemas, on the models that take them; this API gives no probabilities."""
-        takes = model.profile.get("supports_json_schema_output")
-        return frozenset({Feature.SCHEMA} if takes else ())
+        return profiles.known(model.profile)
 
     def settings(self, model: Model[Any], request: ModelRequest, asked: frozenset[Feature]) -> ModelSettings:
         """Return the settings of one request."""
         del asked
-        settings = ModelSettings(max_tokens=request.max_tokens)
         profile: Mapping[str, Any] = model.profile
-        if request.temperature is not None and not profile.get("anthropic_disallows_sampling_settings"):
-            settings["temperature"] = request.temperature
-        return settings
+        return settings_of(request, samples=not profile.get("anthropic_disallows_sampling_settings"))
 
     def tokens(self, details: Mapping[str, Any]) -> tuple[TokenProbability, ...]:
         """None: this API has no probabilities."""

@@ -1,61 +1,60 @@
-"""One request to a hosted model through Pydantic AI: streamed, under deadlines, collected into one reply."""
+"""One request to a hosted model through Pydantic AI: under deadlines, in pieces where they matter, as one reply."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Protocol
 from weakref import WeakSet
 
 import httpx2
 from pydantic_ai import direct
 from pydantic_ai import messages as ai
-from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
-from pydantic_ai.output import OutputObjectDefinition
+from pydantic_ai.models import Model, StreamedResponse
+from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
 
 from podium.domain.answers import FailureKind, Usage
+from podium.domain.schema_modes import SchemaMode
 from podium.ports.models import (
     FinishReason,
-    Message,
     ModelFailure,
     ModelReply,
     ModelRequest,
-    Role,
     TokenProbability,
+    ToolCall,
 )
-from podium.providers import failures, http
+from podium.providers import failures, http, profiles, translation
+from podium.providers.deltas import Deltas
 from podium.providers.prices import Charge, Prices, Tokens, reported
+from podium.providers.profiles import Feature
 from podium.providers.vendors import Access
-
-
-class Feature(StrEnum):
-    """What a request may ask for and a server may be unable to give."""
-
-    LOGPROBS = "logprobs"
-    SCHEMA = "schema"
-
 
 # How services word the refusal of each.
 _REFUSALS: Mapping[Feature, tuple[str, ...]] = {
     Feature.LOGPROBS: ("logprobs", "log probabilities"),
-    Feature.SCHEMA: ("response_format", "json_schema", "output_config", "output_format", "schema"),
+    Feature.NATIVE: ("response_format", "json_schema", "output_config", "output_format", "schema"),
+    Feature.TOOL: ("tool_choice", "tools", "function call"),
 }
 
 _FINISHES: Mapping[str, FinishReason] = {
     "stop": FinishReason.STOP,
     "length": FinishReason.LENGTH,
     "content_filter": FinishReason.CONTENT_FILTER,
+    "tool_call": FinishReason.TOOL_CALLS,
 }
 
 _TURNS_TO_FINISH = 20
 
-_ONLY_JSON = "Answer with one JSON value and nothing else. It must satisfy this JSON schema:"
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one request is made: in which mode it is brought to its schema, None for free text, and what it asks for."""
+
+    mode: SchemaMode | None
+    asked: frozenset[Feature]
 
 
 class Connection(Protocol):
@@ -64,8 +63,12 @@ class Connection(Protocol):
     access: Access
     client: httpx2.AsyncClient
 
-    def model(self, name: str) -> Model[Any]:
-        """Return Pydantic AI's model of this name."""
+    def model(self, name: str, claims: ModelProfile) -> Model[Any]:
+        """Return Pydantic AI's model of this name, its profile corrected by `claims`."""
+        ...
+
+    def batch_model(self, name: str) -> Model[Any]:
+        """Return Pydantic AI's model for batches."""
         ...
 
     def features(self, model: Model[Any]) -> frozenset[Feature]:
@@ -106,7 +109,8 @@ class Exchange:
     def __init__(self, connection: Connection, prices: Prices) -> None:
         self._connection = connection
         self._prices = prices
-        self._models: dict[str, Model[Any]] = {}
+        self._models: dict[tuple[str, bool], Model[Any]] = {}
+        self._batch_models: dict[str, Model[Any]] = {}
         self._refused: dict[str, frozenset[Feature]] = {}
         self._broken = WeakSet[httpx2.Response]()
 
@@ -125,6 +129,22 @@ class Exchange:
             raise outcome.with_traceback(None)
         return outcome
 
+    def batch_model(self, name: str) -> Model[Any]:
+        """Return the model through which batches are made."""
+        if name not in self._batch_models:
+            self._batch_models[name] = self._connection.batch_model(name)
+        return self._batch_models[name]
+
+    def settings(self, model: Model[Any], request: ModelRequest, plan: Plan) -> ModelSettings:
+        """Return the settings of one request."""
+        return self._connection.settings(model, request, plan.asked)
+
+    def failure(self, error: Exception, name: str) -> ModelFailure:
+        """Return what `error` amounts to, which arose outside a request of its own."""
+        _let_go(error)
+        secrets = (self._connection.access.key or "",)
+        return failures.classify(error, self._subject(name), secrets=secrets)
+
     async def close(self) -> None:
         """Close the client and its connections."""
         await self._connection.client.aclose()
@@ -138,35 +158,42 @@ class Exchange:
     async def _negotiate(self, name: str, request: ModelRequest) -> ModelReply | ModelFailure:
         while True:
             progress = _Progress(http.Line(request.limits.connect))
-            asked: frozenset[Feature] = frozenset()
+            plan: Plan | None = None
             try:
-                model = self._model(name)
-                asked = self._features(name, model, request)
-                return await self._stream(model, request, asked, progress)
+                model = self._model(name, native=request.schema_mode is SchemaMode.NATIVE)
+                self._require_readable(name, model, request)
+                plan = self.plan(name, model, request)
+                http.current.set(progress.line)
+                ask = self._stream if _is_watched(request) else self._whole
+                return await ask(model, request, plan, progress)
+            except asyncio.CancelledError:
+                # Whoever asked has gone: the service is to stop writing too.
+                await progress.line.drop()
+                raise
             except Exception as error:  # noqa: BLE001 - whatever happens is classified here
                 failure = self._failure(error, name, request, progress)
                 _let_go(error)
             self._broken.update(progress.line.responses)
             await progress.line.drop()
-            refused = _refused_feature(failure, asked)
+            refused = _refused_feature(failure, plan)
             if refused is None:
                 return failure
             self._refused[name] = self._refused.get(name, frozenset()) | {refused}
 
     async def _stream(
-        self, model: Model[Any], request: ModelRequest, asked: frozenset[Feature], progress: _Progress
+        self, model: Model[Any], request: ModelRequest, plan: Plan, progress: _Progress
     ) -> ModelReply:
         limits = request.limits
         loop = asyncio.get_running_loop()
-        http.current.set(progress.line)
-        native = Feature.SCHEMA in asked
+        answer = translation.output_name(request) if plan.mode is SchemaMode.TOOL else None
+        deltas = Deltas(request.on_delta, answer) if request.on_delta else None
         async with (
             asyncio.timeout(limits.first_token) as progress.pause,
             direct.model_request_stream(
                 model,
-                _messages(request, explained=not native),
-                model_settings=self._connection.settings(model, request, asked),
-                model_request_parameters=_parameters(request, native=native),
+                translation.messages_of(request, plan.mode),
+                model_settings=self.settings(model, request, plan),
+                model_request_parameters=translation.parameters_of(request, plan.mode),
                 instrument=False,
             ) as stream,
         ):
@@ -177,13 +204,47 @@ class Exchange:
                         request.on_token()
                     progress.spoke = True
                     progress.pause.reschedule(loop.time() + limits.stall)
-            return self._reply(stream.get(), model.model_name)
+                    if deltas is not None:
+                        deltas.see(event)
+            return self.reply(stream.get(), request, plan, model.model_name)
 
-    def _features(self, name: str, model: Model[Any], request: ModelRequest) -> frozenset[Feature]:
+    async def _whole(
+        self, model: Model[Any], request: ModelRequest, plan: Plan, progress: _Progress
+    ) -> ModelReply:
+        del progress
+        response = await direct.model_request(
+            model,
+            translation.messages_of(request, plan.mode),
+            model_settings=self.settings(model, request, plan),
+            model_request_parameters=translation.parameters_of(request, plan.mode),
+            instrument=False,
+        )
+        return self.reply(response, request, plan, model.model_name)
+
+    def plan(self, name: str, model: Model[Any], request: ModelRequest) -> Plan:
+        """Return how `request` is made of the model called `name`."""
         given = self._connection.features(model) - self._refused.get(name, frozenset())
+        logprobs = given & {Feature.LOGPROBS}
+        if request.schema is None:
+            return Plan(None, logprobs)
+        vendor = self._connection.access.vendor.name
         # Vendors take only objects as the outermost value; any other schema is explained in words.
-        takes_schema = request.schema is not None and request.schema.get("type") == "object"
-        return given if takes_schema else given - {Feature.SCHEMA}
+        able = given if request.schema.get("type") == "object" else frozenset[Feature]()
+        if vendor == "google" and request.tools:
+            # Its models take a schema or tools, not both.
+            able -= {Feature.NATIVE}
+        open_to = profiles.modes(vendor, name, able)
+        wished = request.schema_mode
+        mode = wished if wished in open_to or _can_be_tried(wished, able) else open_to[0]
+        return Plan(mode, logprobs | {feature for feature in Feature if feature.value == mode})
+
+    def _require_readable(self, name: str, model: Model[Any], request: ModelRequest) -> None:
+        for media in request.media:
+            if not profiles.reads(model.profile, media):
+                kind = type(media).__name__.lower()
+                raise ModelFailure(
+                    FailureKind.UNAVAILABLE, f"{self._subject(name)} does not read {kind} input"
+                )
 
     def _failure(
         self, error: Exception, name: str, request: ModelRequest, progress: _Progress
@@ -206,22 +267,37 @@ class Exchange:
         secrets = (self._connection.access.key or "",)
         return failures.classify(error, subject, secrets=secrets, usage=usage, cost=cost, price_table=table)
 
-    def _reply(self, response: ai.ModelResponse, asked: str) -> ModelReply:
+    def reply(self, response: ai.ModelResponse, request: ModelRequest, plan: Plan, asked: str) -> ModelReply:
+        """Return what `response` of the model `asked` says; raises `ModelFailure` when it is not whole."""
         details = response.provider_details or {}
         text = "".join(part.content for part in response.parts if isinstance(part, ai.TextPart))
         thought = any(isinstance(part, ai.ThinkingPart) for part in response.parts)
-        name = response.model_name or ""
+        calls = [part for part in response.parts if isinstance(part, ai.ToolCallPart)]
+        if plan.mode is SchemaMode.TOOL:
+            name = translation.output_name(request)
+            answers = [part.args_as_json_str() for part in calls if part.tool_name == name]
+            calls = [part for part in calls if part.tool_name != name]
+            # A model that calls no tool may have answered in words; one that calls it twice means the first.
+            text = answers[0] if answers else text
         usage = Usage(response.usage.input_tokens, response.usage.output_tokens)
-        charge = self._charge(name, asked, response.usage, details)
+        charge = self._charge(response.model_name or "", asked, response.usage, details)
+        finish = self._finish(response, details, usage, charge)
+        if finish in (FinishReason.STOP, FinishReason.TOOL_CALLS):
+            finish = FinishReason.TOOL_CALLS if calls else FinishReason.STOP
         return ModelReply(
             text=text or str(details.get("refusal", "")),
-            finish=self._finish(response, details, usage, charge),
+            finish=finish,
             usage=usage,
-            model=name,
+            model=response.model_name or "",
             # Probabilities of thoughts would be taken for those of the answer.
             tokens=() if thought else self._connection.tokens(details),
             cost=charge.cost if charge else None,
             price_table=charge.table if charge else "",
+            calls=tuple(
+                ToolCall(part.tool_call_id, part.tool_name, part.args_as_json_str()) for part in calls
+            ),
+            request_id=response.provider_response_id,
+            schema_mode=plan.mode,
         )
 
     def _finish(
@@ -257,15 +333,18 @@ class Exchange:
                 Usage(usage.input_tokens, usage.output_tokens),
                 getattr(usage, "cache_read_tokens", 0),
                 getattr(usage, "cache_write_tokens", 0),
+                batched=details.get("processing") == "batch",
             ),
             base_url=access.base_url if access.foreign else None,
             asked=asked,
         )
 
-    def _model(self, name: str) -> Model[Any]:
-        if name not in self._models:
-            self._models[name] = self._connection.model(name)
-        return self._models[name]
+    def _model(self, name: str, *, native: bool) -> Model[Any]:
+        if (name, native) not in self._models:
+            # The library goes by what it knows, and sends no schema to a model of which it does not know.
+            claims = ModelProfile(supports_json_schema_output=True) if native else ModelProfile()
+            self._models[name, native] = self._connection.model(name, claims)
+        return self._models[name, native]
 
     def _subject(self, name: str) -> str:
         access = self._connection.access
@@ -289,52 +368,29 @@ def _let_go(error: BaseException) -> None:
         chain += [one for one in (link.__cause__, link.__context__) if one is not None and one not in chain]
 
 
-def _refused_feature(failure: ModelFailure, asked: frozenset[Feature]) -> Feature | None:
-    if failure.kind is not FailureKind.BAD_REQUEST:
+def _is_watched(request: ModelRequest) -> bool:
+    """Return whether the reply has to come in pieces.
+
+    One in a single piece costs a tenth of the work, and loses nothing when nobody watches and no deadline but
+    that of the whole can end it.
+    """
+    limits = request.limits
+    return request.on_delta is not None or min(limits.first_token, limits.stall) < limits.total
+
+
+def _can_be_tried(mode: SchemaMode | None, able: frozenset[Feature]) -> bool:
+    return mode is not None and mode.value in {feature.value for feature in able}
+
+
+def _refused_feature(failure: ModelFailure, plan: Plan | None) -> Feature | None:
+    if plan is None or failure.kind is not FailureKind.BAD_REQUEST:
         return None
     said = str(failure).lower()
     return next(
         (
             feature
             for feature in Feature
-            if feature in asked and any(word in said for word in _REFUSALS[feature])
+            if feature in plan.asked and any(word in said for word in _REFUSALS[feature])
         ),
         None,
     )
-
-
-def _parameters(request: ModelRequest, *, native: bool) -> ModelRequestParameters:
-    if request.schema is None or not native:
-        return ModelRequestParameters()
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", request.schema_name)[:64]
-    wanted = OutputObjectDefinition(json_schema=dict(request.schema), name=name)
-    return ModelRequestParameters(output_mode="native", output_object=wanted)
-
-
-def _messages(request: ModelRequest, *, explained: bool) -> list[ai.ModelMessage]:
-    said = list(request.messages)
-    if explained and request.schema is not None:
-        schema = json.dumps(request.schema, ensure_ascii=False, separators=(",", ":"))
-        first = next((i for i, message in enumerate(said) if message.role is not Role.SYSTEM), len(said))
-        said.insert(first, Message(Role.SYSTEM, f"{_ONLY_JSON}\n{schema}"))
-    return _grouped(said)
-
-
-def _grouped(said: Sequence[Message]) -> list[ai.ModelMessage]:
-    """Return Pydantic AI's messages: everything between two turns of the assistant is one request there."""
-    grouped: list[ai.ModelMessage] = []
-    parts: list[ai.ModelRequestPart] = []
-    for message in said:
-        match message.role:
-            case Role.SYSTEM:
-                parts.append(ai.SystemPromptPart(message.text))
-            case Role.USER:
-                parts.append(ai.UserPromptPart(message.text))
-            case Role.ASSISTANT:
-                if parts:
-                    grouped.append(ai.ModelRequest(parts))
-                grouped.append(ai.ModelResponse([ai.TextPart(message.text)]))
-                parts = []
-    if parts:
-        grouped.append(ai.ModelRequest(parts))
-    return grouped

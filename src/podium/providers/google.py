@@ -11,12 +11,15 @@ from google.genai.client import Client
 from google.genai.types import HttpOptions
 from pydantic_ai.models import Model
 from pydantic_ai.models.google import GoogleModel
+from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.providers.google import GoogleProvider
 from pydantic_ai.settings import ModelSettings
 
 from podium.ports.models import ModelRequest, TokenProbability
-from podium.providers.exchange import Feature
+from podium.providers import profiles
 from podium.providers.http import new_client
+from podium.providers.profiles import Feature
+from podium.providers.translation import settings_of
 from podium.providers.vendors import Access
 
 
@@ -37,22 +40,22 @@ class GoogleConnection:
     client: httpx2.AsyncClient
     sdk: Client
 
-    def model(self, name: str) -> Model[Any]:
+    def model(self, name: str, claims: ModelProfile) -> Model[Any]:
         """Return the model of this name."""
-        return GoogleModel(name, provider=GoogleProvider(client=self.sdk))
+        return GoogleModel(name, provider=GoogleProvider(client=self.sdk), profile=claims)
+
+    def batch_model(self, name: str) -> Model[Any]:
+        """Return the model for batches: the same."""
+        return self.model(name, ModelProfile())
 
     def features(self, model: Model[Any]) -> frozenset[Feature]:
         """Schemas, on the models that take them; a stream of this API has no probabilities."""
-        takes = model.profile.get("supports_json_schema_output")
-        return frozenset({Feature.SCHEMA} if takes else ())
+        return profiles.known(model.profile)
 
     def settings(self, model: Model[Any], request: ModelRequest, asked: frozenset[Feature]) -> ModelSettings:
         """Return the settings of one request."""
         del model, asked
-        settings = ModelSettings(max_tokens=request.max_tokens)
-        if request.temperature is not None:
-            settings["temperature"] = request.temperature
-        return settings
+        return settings_of(request)
 
     def tokens(self, details: Mapping[str, Any]) -> tuple[TokenProbability, ...]:
         """None: only replies in one piece have probabilities, and only on Google Cloud."""

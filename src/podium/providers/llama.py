@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from podium.domain.answers import FailureKind, Usage
-from podium.ports.models import FinishReason, ModelReply, ModelRequest, TokenProbability
+from podium.domain.schema_modes import SchemaMode
+from podium.ports.models import FinishReason, ModelReply, ModelRequest, TextDelta, TokenProbability
 from podium.providers.constrained import Candidate, Step, conditioned, grammar_schema
+from podium.providers.instructions import explained
 
 # Tokens of prompt and answer together. SmolLM2 was trained on this many.
 CONTEXT = 8192
@@ -136,48 +138,67 @@ class Worker:
     def answer(self, request: ModelRequest, stop: threading.Event) -> ModelReply:
         """Generate a reply, until done or until `stop` is set; raises `Refused`."""
         collected = _Collected()
+        mode = _mode(request)
 
         def on_chunk(chunk: Mapping[str, Any]) -> bool:
+            known = len(collected.text)
             collected.add(chunk)
+            if request.on_delta is not None and len(collected.text) > known and not stop.is_set():
+                request.on_delta(TextDelta(collected.text[known:]))
             return stop.is_set()
 
         try:
-            self._server.handle_chat_completions(self._body(request), on_chunk)
+            self._server.handle_chat_completions(self._body(request, mode), on_chunk)
         except ValueError as error:
             raise Refused(FailureKind.BAD_REQUEST, f"refused the request: {error}") from None
         if collected.error is not None:
             raise _refusal(collected.error)
         return ModelReply(
-            collected.text, collected.finish, collected.usage, self._name, self._tokens(request, collected)
+            collected.text,
+            collected.finish,
+            collected.usage,
+            self._name,
+            self._tokens(request, mode, collected),
+            schema_mode=mode,
         )
 
-    def _body(self, request: ModelRequest) -> dict[str, Any]:
+    def _body(self, request: ModelRequest, mode: SchemaMode | None) -> dict[str, Any]:
+        told = explained(request) if mode is SchemaMode.PROMPTED else request.messages
         body: dict[str, Any] = {
-            "messages": [
-                {"role": message.role.value, "content": message.text} for message in request.messages
-            ],
+            "messages": [{"role": message.role.value, "content": message.text} for message in told],
             "max_tokens": request.max_tokens,
             "temperature": request.temperature or 0.0,
             # Small models begin to repeat themselves for ever; this makes a sequence they have just written dearer.
             "dry_multiplier": 0.8,
             "cache_prompt": True,
             "logprobs": True,
-            "top_logprobs": 1 if request.schema is None else _SEEN,
+            "top_logprobs": _SEEN if mode is SchemaMode.CONSTRAINED else 1,
             "stream": True,
             "stream_options": {"include_usage": True},
             "return_progress": True,
         }
-        if request.schema is not None:
+        wishes = {"top_p": request.top_p, "seed": request.seed, "stop": list(request.stop) or None}
+        body |= {option: value for option, value in wishes.items() if value is not None}
+        if request.schema is not None and mode is SchemaMode.CONSTRAINED:
             # The chat format's own way with a schema lets the model begin with a code fence and end in blanks.
             schema = json.dumps(grammar_schema(request.schema))
             body["grammar"] = self._llama.json_schema_to_grammar(schema)
         return body
 
-    def _tokens(self, request: ModelRequest, collected: _Collected) -> tuple[TokenProbability, ...]:
+    def _tokens(
+        self, request: ModelRequest, mode: SchemaMode | None, collected: _Collected
+    ) -> tuple[TokenProbability, ...]:
         whole = "".join(step.text for step in collected.steps) == collected.text
-        if request.schema is not None and whole:
+        if request.schema is not None and mode is SchemaMode.CONSTRAINED and whole:
             return conditioned(request.schema, collected.steps)
         return tuple(TokenProbability(step.text, step.logprob) for step in collected.steps)
+
+
+def _mode(request: ModelRequest) -> SchemaMode | None:
+    if request.schema is None:
+        return None
+    wished = request.schema_mode
+    return SchemaMode.PROMPTED if wished is SchemaMode.PROMPTED else SchemaMode.CONSTRAINED
 
 
 def _refusal(error: Mapping[str, Any]) -> Refused:

@@ -14,9 +14,10 @@ from pathlib import Path
 from podium.domain.answers import FailureKind
 from podium.domain.errors import InvalidInput
 from podium.domain.money import Money
-from podium.ports.models import ModelFailure, ModelReply, ModelRequest
+from podium.ports.models import Delta, ModelFailure, ModelReply, ModelRequest, ToolChoice
 from podium.providers import weights
 from podium.providers.llama import Plan, Refused, Worker, plan, usable_cores
+from podium.providers.local_tools import with_calls, without_tools
 from podium.providers.wording import one_line
 
 
@@ -41,6 +42,10 @@ class LocalProvider:
     async def complete(self, model: str, request: ModelRequest) -> ModelReply:
         """Generate a reply; raises `ModelFailure`, or what `check` raises."""
         self.check(model)
+        _require_readable(model, request)
+        calling = bool(request.tools) and request.tool_choice is not ToolChoice.NONE
+        observer = request.on_delta
+        request = without_tools(request)
         path = weights.find(model)
         if path not in self._pools:
             self._pools[path] = _Pool(path, plan(path.stat().st_size, usable_cores()))
@@ -54,13 +59,45 @@ class LocalProvider:
             outcome = Refused(FailureKind.TIMEOUT, pool.lateness(request, started=stop.is_set()))
         if isinstance(outcome, Refused):
             raise ModelFailure(outcome.kind, one_line(f"local:{model} {outcome}"))
-        return replace(outcome, cost=Money(), price_table="free")
+        reply = replace(outcome, cost=Money(), price_table="free")
+        return with_calls(reply, observer) if calling else reply
 
     async def close(self) -> None:
         """Stop what is running and unload every model. Returns when the threads have ended."""
         while self._pools:
             _, pool = self._pools.popitem()
             await pool.close()
+
+
+def _heard(
+    observer: Callable[[Delta], None] | None, stop: threading.Event, loop: asyncio.AbstractEventLoop
+) -> Callable[[Delta], None] | None:
+    """Return what a worker's thread calls so that `observer` hears of it on `loop`, until `stop` is set."""
+    if observer is None:
+        return None
+
+    def tell(delta: Delta) -> None:
+        if not stop.is_set():
+            observer(delta)
+
+    def hear(delta: Delta) -> None:
+        # The loop may have been closed meanwhile; then nobody listens any more.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(tell, delta)
+
+    return hear
+
+
+def _require_readable(model: str, request: ModelRequest) -> None:
+    if request.media:
+        kind = type(request.media[0]).__name__.lower()
+        raise ModelFailure(
+            FailureKind.UNAVAILABLE, f"local:{model} reads text alone, and the messages hold a {kind} part"
+        )
+    if request.tools and request.schema is not None:
+        raise ModelFailure(
+            FailureKind.UNAVAILABLE, f"local:{model} takes either tools or a schema in one request"
+        )
 
 
 class _Pool:
@@ -92,6 +129,7 @@ class _Pool:
                 answered.set_result(outcome)
 
         self._running.add(stop)
+        request = replace(request, on_delta=_heard(request.on_delta, stop, loop))
         self._threads.submit(self._work, request, stop, loop, finish)
         try:
             return await answered

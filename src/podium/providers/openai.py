@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionChunk
+from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic_ai.models import Model
-from pydantic_ai.models.openai import OpenAIChatModel, OpenAIChatModelSettings, OpenAIStreamedResponse
+from pydantic_ai.models.openai import (
+    OpenAIChatModel,
+    OpenAIChatModelSettings,
+    OpenAIResponsesModel,
+    OpenAIStreamedResponse,
+)
+from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
 from podium.ports.models import ModelRequest, TokenProbability
-from podium.providers.exchange import Feature
+from podium.providers import profiles
 from podium.providers.http import new_client
+from podium.providers.profiles import Feature
+from podium.providers.translation import settings_of
 from podium.providers.vendors import Access
 
 # Servers of other makes know the older name of the output limit and want all instructions in one message.
@@ -46,28 +55,32 @@ class OpenAIConnection:
     client: httpx2.AsyncClient
     sdk: AsyncOpenAI
 
-    def model(self, name: str) -> Model[Any]:
+    def model(self, name: str, claims: ModelProfile) -> Model[Any]:
         """Return the chat model of this name."""
         if not self.access.foreign:
-            return _ChatModel(name, provider=OpenAIProvider(openai_client=self.sdk))
+            return _ChatModel(name, provider=OpenAIProvider(openai_client=self.sdk), profile=claims)
         provider = OpenAICompatibleProvider("openai-compatible", openai_client=self.sdk)
         profile = OpenAICompatibleProvider.model_profile(name) or {}
         reasons = bool(profile.get("openai_supports_reasoning"))
-        return _ChatModel(name, provider=provider, profile=None if reasons else _ELSEWHERE)
+        elsewhere = cast("ModelProfile", {**_ELSEWHERE, **claims})
+        return _ChatModel(name, provider=provider, profile=claims if reasons else elsewhere)
+
+    def batch_model(self, name: str) -> Model[Any]:
+        """Return the model for batches, which the library makes of responses; servers of other makes have none."""
+        if self.access.foreign:
+            return self.model(name, ModelProfile())
+        return OpenAIResponsesModel(name, provider=OpenAIProvider(openai_client=self.sdk))
 
     def features(self, model: Model[Any]) -> frozenset[Feature]:
         """Probabilities unless the model reasons, schemas where the model is known to take them."""
-        logprobs = {Feature.LOGPROBS} if _samples(model) else set()
-        schema = {Feature.SCHEMA} if model.profile.get("supports_json_schema_output") else set()
-        return frozenset(logprobs | schema)
+        logprobs = {Feature.LOGPROBS} if _samples(model) else set[Feature]()
+        return profiles.known(model.profile) | logprobs
 
     def settings(
         self, model: Model[Any], request: ModelRequest, asked: frozenset[Feature]
     ) -> OpenAIChatModelSettings:
         """Return the settings of one request."""
-        settings = OpenAIChatModelSettings(max_tokens=request.max_tokens)
-        if request.temperature is not None and _samples(model):
-            settings["temperature"] = request.temperature
+        settings = cast("OpenAIChatModelSettings", settings_of(request, samples=_samples(model)))
         if Feature.LOGPROBS in asked:
             settings["openai_logprobs"] = True
         return settings
@@ -83,14 +96,22 @@ class _Streamed(OpenAIStreamedResponse):
     """Keeps the cost that some servers report with the usage."""
 
     def _map_chunk_provider_details(self, chunk: ChatCompletionChunk) -> dict[str, Any] | None:
-        cost = (chunk.usage.model_extra or {}).get("cost") if chunk.usage else None
-        return None if cost is None else {"cost": cost}
+        return _cost(chunk.usage)
 
 
 class _ChatModel(OpenAIChatModel):
     @property
     def _streamed_response_cls(self) -> type[OpenAIStreamedResponse]:
         return _Streamed
+
+    def _process_provider_details(self, response: ChatCompletion) -> dict[str, Any] | None:
+        details = (super()._process_provider_details(response) or {}) | (_cost(response.usage) or {})
+        return details or None
+
+
+def _cost(usage: CompletionUsage | None) -> dict[str, Any] | None:
+    cost = (usage.model_extra or {}).get("cost") if usage else None
+    return None if cost is None else {"cost": cost}
 
 
 def _samples(model: Model[Any]) -> bool:

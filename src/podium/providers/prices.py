@@ -35,11 +35,15 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokens of a request: of those of `usage.input_tokens`, how many the prompt cache gave and took."""
+    """The tokens of a request: of those of `usage.input_tokens`, how many the prompt cache gave and took.
+
+    `batched`: it was part of a batch, which costs less.
+    """
 
     usage: Usage
     cache_read: int = 0
     cache_write: int = 0
+    batched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,8 @@ class Prices:
         self.charge("openai", "gpt-5", Tokens(Usage(1, 1)))
 
     def _listed(self, place: _Place, tokens: Tokens) -> Money | None:
+        if tokens.batched:
+            return _calculated(place, tokens)
         if place not in self._kept:
             # One look-up tells whether there is a price at all, and in the same go whether it is the same for all.
             rates = _flat_rates(place)
@@ -198,11 +204,12 @@ def _calculated(place: _Place, tokens: Tokens) -> Money | None:
         cache_read_tokens=tokens.cache_read,
         cache_write_tokens=tokens.cache_write,
     )
+    context = {"processing": "batch"} if tokens.batched else None
     try:
         if base_url is None:
-            found = genai_prices.calc_price(counted, model, provider_id=provider)
+            found = genai_prices.calc_price(counted, model, provider_id=provider, price_context=context)
         else:
-            found = genai_prices.calc_price(counted, model, provider_api_url=base_url)
+            found = genai_prices.calc_price(counted, model, provider_api_url=base_url, price_context=context)
     except (LookupError, ValueError):
         return None
     return Money.usd(found.total_price)

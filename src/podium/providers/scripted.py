@@ -4,41 +4,80 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import assert_never
 
 from podium.domain.answers import FailureKind, Usage
 from podium.domain.errors import InvalidInput
 from podium.domain.money import Money
 from podium.ports.models import (
+    Delta,
     FinishReason,
     ModelFailure,
     ModelReply,
     ModelRequest,
+    TextDelta,
     TokenProbability,
+    ToolCall,
+    ToolCallDelta,
 )
 
-Line = str | ModelReply | ModelFailure
+Piece = str | float | ToolCall | ModelFailure
+
+
+@dataclass(frozen=True, slots=True)
+class Piecewise:
+    """A line said piece by piece: texts, tool calls, pauses in seconds, and perhaps a failure that breaks it off."""
+
+    pieces: tuple[Piece, ...]
+
+
+Line = str | ModelReply | ModelFailure | Piecewise
 Item = Line | Callable[[ModelRequest], "Line | Awaitable[Line]"]
 
 
-def say(text: str, *, logprob: float | None = None, finish: FinishReason = FinishReason.STOP) -> ModelReply:
-    """Return a reply of `text`, each word a token with the log-probability `logprob` when one is given."""
+def piecewise(*pieces: Piece) -> Piecewise:
+    """Return a line of `pieces`: texts, `ToolCall`s, pauses in seconds, a `ModelFailure` to break it off.
+
+    Whoever watches the reply hears each as it comes. A pause longer than the request's deadline for the first token,
+    or for a pause after it, ends as that deadline says.
+    """
+    return Piecewise(pieces)
+
+
+def say(
+    text: str,
+    *,
+    logprob: float | None = None,
+    finish: FinishReason = FinishReason.STOP,
+    calls: Iterable[ToolCall] = (),
+) -> ModelReply:
+    """Return a reply of `text`, each word a token with the log-probability `logprob` when one is given.
+
+    With `calls` it asks for tools to be called.
+    """
+    wanted = tuple(calls)
+    if wanted and finish is FinishReason.STOP:
+        finish = FinishReason.TOOL_CALLS
     words = text.split(" ")
     tokens = tuple(
         TokenProbability(word if i == 0 else f" {word}", logprob)
         for i, word in enumerate(words)
         if logprob is not None
     )
-    return ModelReply(text, finish, Usage(0, len(text.split())), "scripted", tokens, Money(), "free")
+    return ModelReply(
+        text, finish, Usage(0, len(text.split())), "scripted", tokens, Money(), "free", calls=wanted
+    )
 
 
 class Script:
     """What one scripted model says: a line per request, in order, or whatever a function of the request says.
 
-    A line is a text, a `ModelReply`, or a `ModelFailure` to raise; a function of the request, plain or async,
+    A line is a text, a `ModelReply`, what `piecewise` gives, or a `ModelFailure` to raise; a function of the request, plain or async,
     may stand for any of them, and one function in place of the list answers every request. `requests` holds
     what was asked, in order. A request beyond the last line fails with `FailureKind.INTERNAL`.
     """
@@ -71,9 +110,37 @@ class Script:
             case ModelFailure():
                 raise item
             case ModelReply():
+                _tell(request, item)
                 return item
             case str():
-                return self._reply(name, item, request)
+                reply = self._reply(name, item, request)
+                _tell(request, reply)
+                return reply
+            case Piecewise():
+                return await self._perform(name, item, request)
+            case _:
+                assert_never(item)
+
+    async def _perform(self, name: str, line: Piecewise, request: ModelRequest) -> ModelReply:
+        said: list[str] = []
+        calls: list[ToolCall] = []
+        for piece in line.pieces:
+            match piece:
+                case str():
+                    said.append(piece)
+                    _hear(request, TextDelta(piece))
+                case ToolCall():
+                    _hear(request, ToolCallDelta(len(calls), piece.id, piece.name, piece.arguments))
+                    calls.append(piece)
+                case ModelFailure():
+                    raise piece
+                case int() | float():
+                    await _pause(name, piece, request, spoke=bool(said or calls))
+                case _:
+                    assert_never(piece)
+        spoken = self._reply(name, "".join(said), request)
+        finish = FinishReason.TOOL_CALLS if calls else FinishReason.STOP
+        return replace(spoken, calls=tuple(calls), finish=finish)
 
     def _reply(self, name: str, text: str, request: ModelRequest) -> ModelReply:
         read = sum(len(message.text.split()) for message in request.messages)
@@ -81,8 +148,32 @@ class Script:
         return replace(spoken, usage=Usage(read, spoken.usage.output_tokens), model=name)
 
 
+def _tell(request: ModelRequest, reply: ModelReply) -> None:
+    """Let whoever watches hear a whole reply, word by word."""
+    for word in re.findall(r"\s*\S+|\s+", reply.text):
+        _hear(request, TextDelta(word))
+    for index, call in enumerate(reply.calls):
+        _hear(request, ToolCallDelta(index, call.id, call.name, call.arguments))
+
+
+def _hear(request: ModelRequest, delta: Delta) -> None:
+    if request.on_delta is not None:
+        request.on_delta(delta)
+
+
+async def _pause(name: str, seconds: float, request: ModelRequest, *, spoke: bool) -> None:
+    limit = request.limits.stall if spoke else request.limits.first_token
+    await asyncio.sleep(min(seconds, limit))
+    if seconds > limit:
+        what = "fell silent" if spoke else "sent no token"
+        raise ModelFailure(FailureKind.STALL, f"scripted:{name} {what} for {limit:g} s")
+
+
 class ScriptedProvider:
-    """Serves the scripts of one test. Costs nothing; words count as tokens; only the total deadline applies."""
+    """Serves the scripts of one test. Costs nothing; words count as tokens.
+
+    The total deadline applies to all, those of the first token and of pauses to what is said `piecewise`.
+    """
 
     def __init__(self, scripts: Mapping[str, Script]) -> None:
         self._scripts = scripts

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from podium.domain.errors import CredentialMissing, InvalidInput
-from podium.ports.models import ModelReply, ModelRequest
+from podium.ports.models import ModelFailure, ModelReply, ModelRequest
 from podium.providers.names import checked_url
 from podium.providers.prices import Prices
 
 if TYPE_CHECKING:
+    from podium.providers.batches import VendorBatches
     from podium.providers.exchange import Exchange
 
 NO_KEY = "none"
@@ -122,9 +123,26 @@ class VendorProvider:
             )
 
     async def complete(self, model: str, request: ModelRequest) -> ModelReply:
-        """Make one streamed request and collect it; raises `ModelFailure`, or what `check` raises."""
+        """Make one request; raises `ModelFailure`, or what `check` raises."""
         self.check(model)
         return await (await self._opened()).complete(model, request)
+
+    async def takes_batches(self, model: str) -> bool:
+        """Return whether the vendor takes batches for `model`."""
+        self.check(model)
+        return (await self._batches()).takes_batches(model)
+
+    async def submit(self, model: str, requests: Sequence[ModelRequest]) -> str:
+        """Hand in a batch and return what finds it again; raises `ModelFailure`, or what `check` raises."""
+        self.check(model)
+        return await (await self._batches()).submit(model, requests)
+
+    async def collect(
+        self, model: str, ticket: str, requests: Sequence[ModelRequest]
+    ) -> Sequence[ModelReply | ModelFailure] | None:
+        """Return what became of a batch, or None while it is under way; raises `ModelFailure`."""
+        self.check(model)
+        return await (await self._batches()).collect(model, ticket, requests)
 
     async def close(self) -> None:
         """Close the client, if there is one."""
@@ -138,6 +156,12 @@ class VendorProvider:
                 # The libraries take up to a second to import, during which other runs should go on.
                 self._exchange = await asyncio.to_thread(self._open)
             return self._exchange
+
+    async def _batches(self) -> VendorBatches:
+        exchange = await self._opened()
+        from podium.providers.batches import VendorBatches
+
+        return VendorBatches(exchange)
 
     def _open(self) -> Exchange:
         from podium.providers.exchange import Exchange

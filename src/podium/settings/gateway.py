@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from podium.domain.policies import Fallback, Outage
+from podium.domain.schema_modes import SchemaMode
 from podium.settings.resilience import BreakerSettings, HedgeSettings, Limits, RetryBudgetSettings
 
 
@@ -26,6 +27,8 @@ class GatewaySettings:
     how failures of a service are kept from spreading. `hedge`, `hedging`: whether, and when, a late request is raced
     by a second. `on_outage`: what follows when no model can answer. `context_windows`: tokens that a model
     (`provider:model`) takes, where the price table does not say so.
+    `schema_modes`: pairs of a shell pattern for `provider:model` and how such models are brought to answer with JSON,
+    where that is to differ from what is known of them; the first that fits counts.
     """
 
     models: tuple[str, ...] = ("local:smollm2",)
@@ -50,3 +53,4 @@ class GatewaySettings:
     hedging: HedgeSettings = field(default_factory=HedgeSettings)
     on_outage: Outage | Fallback = "fail"
     context_windows: Mapping[str, int] = field(default_factory=dict)
+    schema_modes: tuple[tuple[str, SchemaMode], ...] = ()

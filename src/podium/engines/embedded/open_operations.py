@@ -25,12 +25,12 @@ from podium.domain.outcomes import Done, Failed, Outcome, Retry, Suspended
 from podium.engines.embedded.alarm import call_at
 from podium.engines.embedded.attempts import attempt
 from podium.engines.embedded.mailbox import Mailbox
-from podium.engines.embedded.publishing import thread_safe
+from podium.engines.embedded.publishing import thread_safe, told
 from podium.engines.embedded.settling import settled
 from podium.engines.embedded.spawning import cancelled_child, child_of, review_for, start_of_child
 from podium.flow.failures import encode_error
 from podium.ports.execution import AttemptContext
-from podium.ports.journal import Change, CloseReviews, OpenReview, PublishChunk, SupersedeChunks, TakeDelivery
+from podium.ports.journal import Change, CloseReviews, OpenReview, SupersedeChunks, TakeDelivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -318,19 +318,19 @@ class OpenOperations:
                 self._note(operation, AttemptNote(call=call), number, self._host.clock() - call.latency)
 
         once = digest(self._run.id, repeated_key(key, self._times(key)))
-        publish = thread_safe(partial(self._publish, key, number), asyncio.get_running_loop())
-        context = AttemptContext.of(self._run, key, number, once, note_call, publish)
-        executor = self._host.executors[operation.intent.kind]
+        tell = thread_safe(partial(self._tell, key, number), asyncio.get_running_loop())
+        context = AttemptContext.of(self._run, key, number, once, note_call, tell, partial(tell, None))
         try:
+            executor = self._host.executors[operation.intent.kind]
             outcome = await attempt(executor, operation, request, context, self._host)
         finally:
             self._working.pop(key, None)
         if not self._closed and key in self._open:
             self._take(outcome, operation, number, began)
 
-    def _publish(self, key: str, number: int, payload: bytes) -> None:
+    def _tell(self, key: str, number: int, payload: bytes | None) -> None:
         if not self._closed and key in self._working:
-            chunk = PublishChunk(self._run.id, key, number, payload, self._host.clock())
+            chunk = told(self._run.id, key, number, payload, self._host.clock())
             self._host.journal.commit((chunk,), partial(self._host.tell, ChunkPublished(self._run.id)))
 
     def _take(self, outcome: Outcome, operation: Operation, number: int, began: float, *also: Change) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from podium.domain.ids import digest
-from podium.ports.models import ModelRequest
+from podium.ports.models import Message, ModelRequest
 from podium.providers.cassettes.masking import Masking
 
-# Deadlines and listeners change from call to call; the schema's name is the prompt's, and changes no answer.
-_NOT_ASKED = {"limits", "schema_name", "on_delta"}
+# Deadlines and listeners change from call to call; the schema's name is the prompt's, and changes no answer; how a
+# model is brought to JSON is found out by trying.
+_NOT_ASKED = {"limits", "schema_name", "schema_mode", "schema_told", "on_token", "on_delta"}
 _ALWAYS = {"messages", "max_tokens"}
 
 
@@ -45,6 +46,8 @@ def digest_of(request: Mapping[str, Any]) -> str:
 
 def _slim(value: Any) -> Any:
     """Return `value` as containers of plain values, bytes by their digest: an image makes no readable line."""
+    if isinstance(value, Message) and isinstance(value.content, str):
+        return {"role": value.role, "text": value.content}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _slim(getattr(value, field.name)) for field in dataclasses.fields(value)}
     match value:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from podium.domain.answers import FailureKind
 from podium.domain.errors import InvalidInput
-from podium.ports.models import ModelFailure, ModelProvider, ModelReply, ModelRequest
+from podium.ports.models import ModelFailure, ModelProvider, ModelReply, ModelRequest, TextDelta
 from podium.providers import names
 from podium.providers.cassettes.asked import Asked
 from podium.providers.cassettes.cassette import SUFFIX, Cassette, append, file_name, names_in
@@ -142,12 +142,12 @@ class Player:
         """Return what was recorded for this request; raises `ModelFailure` when that was a failure, or nothing."""
         asked = Asked.of(request, self._shelf.masking)
         if self._recorder is None:
-            return _given(await self._play(model, asked) or self._miss(model, asked))
+            return _given(await self._play(model, asked) or self._miss(model, asked), request)
         # Of several that ask the same at once, one asks the real model.
         async with self._asking[model, asked.digest]:
             played = await self._play(model, asked)
             if played is not None:
-                return _given(played)
+                return _given(played, request)
             self._played[model][asked.digest] += 1
             return await self._recorder.complete(model, request)
 
@@ -199,9 +199,14 @@ class Player:
         )
 
 
-def _given(outcome: ModelReply | ModelFailure) -> ModelReply:
+def _given(outcome: ModelReply | ModelFailure, request: ModelRequest) -> ModelReply:
     if isinstance(outcome, ModelFailure):
         raise outcome
+    if request.on_token is not None:
+        request.on_token()
+    if request.on_delta is not None and outcome.text:
+        # In one piece: how it was cut is not recorded.
+        request.on_delta(TextDelta(outcome.text))
     return outcome
 
 

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from podium.domain.answers import FailureKind, Usage
 from podium.domain.errors import InvalidInput
 from podium.domain.money import Money
-from podium.ports.models import FinishReason, ModelFailure, ModelReply, TokenProbability
+from podium.domain.schema_modes import SchemaMode
+from podium.ports.models import FinishReason, ModelFailure, ModelReply, TokenProbability, ToolCall
 from podium.providers.cassettes.asked import Asked
 from podium.providers.cassettes.masking import Masking
 
@@ -44,6 +45,14 @@ class _Spent(_Plain):
         return None if self.cost_usd is None else Money.usd(self.cost_usd)
 
 
+class RecordedCall(_Plain):
+    """A model's wish to have a tool called; `arguments` is JSON as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
 class RecordedReply(_Spent):
     """A reply. `tokens` are pairs of a token's text and its log-probability."""
 
@@ -51,6 +60,9 @@ class RecordedReply(_Spent):
     finish: FinishReason
     model: str
     tokens: tuple[tuple[str, float], ...] = ()
+    calls: tuple[RecordedCall, ...] = ()
+    request_id: str | None = None
+    schema_mode: SchemaMode | None = None
 
     def outcome(self) -> ModelReply:
         """Return the reply as its provider gave it."""
@@ -62,6 +74,9 @@ class RecordedReply(_Spent):
             tokens=tuple(TokenProbability(text, logprob) for text, logprob in self.tokens),
             cost=self.cost,
             price_table=self.price_table,
+            calls=tuple(ToolCall(call.id, call.name, call.arguments) for call in self.calls),
+            request_id=self.request_id,
+            schema_mode=self.schema_mode,
         )
 
 
@@ -179,6 +194,12 @@ def recorded(
                 finish=outcome.finish,
                 model=outcome.model,
                 tokens=tuple(tokens),
+                calls=tuple(
+                    RecordedCall(id=call.id, name=call.name, arguments=masking.text(call.arguments))
+                    for call in outcome.calls
+                ),
+                request_id=outcome.request_id,
+                schema_mode=outcome.schema_mode,
                 **spent,
             )
         case ModelFailure():

@@ -1,0 +1,28 @@
+"""What carries out the operations of prompts: single calls, and the parts of a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from podium.domain.operations import Execute
+from podium.gateway.batches import Batches
+from podium.gateway.batching import Collection, Submission
+from podium.ports.execution import AttemptContext, Executor
+
+
+class PromptExecutor:
+    """Sends calls to `gateway` and batches to `batches`."""
+
+    def __init__(self, gateway: Executor, batches: Batches) -> None:
+        self._gateway = gateway
+        self._batches = batches
+
+    async def execute(self, request: Execute, context: AttemptContext) -> Any:
+        """Return the answer, the ticket of a batch or its answers; raises what each of them raises."""
+        match request.target:
+            case Submission():
+                return await self._batches.submit(request.target, context)
+            case Collection():
+                return await self._batches.collect(request.target, context)
+            case _:
+                return await self._gateway.execute(request, context)
