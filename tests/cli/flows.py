@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from podium import Rejected, ask_human, step, workflow
+from podium import Rejected, ask_human, step, wait_for_event, workflow
 
 
 class Quote(BaseModel):
@@ -123,3 +123,15 @@ async def stubborn() -> None:
     while True:
         with contextlib.suppress(asyncio.CancelledError):
             await stuck()
+
+
+@workflow
+async def delivered(number: str) -> str:
+    """Wait for an event whose name needs quotes in a shell."""
+    return await wait_for_event(f"parcel {number}", str)
+
+
+@workflow
+async def forwarded(number: str) -> str:
+    """Wait for a child run."""
+    return await delivered(number)

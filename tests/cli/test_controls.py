@@ -137,6 +137,9 @@ class TestWithoutAnOwner:
             "has recorded no outcome at '0:note#1'"
             in desk.podium("runs", "fork", "o", "--at", "0:note#1").error
         )
+        assert "`podium runs show o --json` lists the keys" in (
+            desk.podium("runs", "fork", "o", "--at", "0:x#1").error
+        )
         assert "KEY=JSON" in desk.podium("runs", "fork", "o", "--replace", "nonsense").error
         elsewhere = Shell(tmp_path_factory.mktemp("elsewhere"))
         refused = elsewhere.podium("runs", "fork", "o", "--db", desk.database, "--at", "0:note#1")

@@ -46,6 +46,22 @@ def test_a_run_that_waits_says_for_what_and_exits_with_0(flows: Shell):
     assert told.out.endswith("podium reviews list\n")
 
 
+@pytest.mark.parametrize(
+    ("flow", "given", "hint"),
+    [
+        ("delivered", '"7"', "podium runs send-event 'my run' 'parcel 7' JSON --db 'my data/p.db'"),
+        ("forwarded", '"7"', "podium runs show 'my run/"),
+    ],
+)
+def test_a_run_that_waits_for_no_person_says_how_it_goes_on(flows: Shell, flow: str, given: str, hint: str):
+    (flows.folder / "my data").mkdir()
+    options = ("--id", "my run", "--db", "my data/p.db", "--input", given)
+    told = flows.podium("run", f"flows.py:{flow}", *options)
+    assert told.code == 0
+    assert hint in told.out
+    assert "reviews" not in told.out
+
+
 def test_the_same_id_again_is_the_same_run(flows: Shell):
     for given, warning in (
         ('"first"', ""),

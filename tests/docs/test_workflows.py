@@ -33,7 +33,8 @@ def test_every_example_is_run_and_every_verb_has_one():
     assert len(EXAMPLES) == PAGE.count("```python") - 1
     verbs = (
         "wait_for_event sleep now asyncio.timeout asyncio.wait spawn continue_as_new patched version= pause resume retry "
-        "fork compensate= transaction recheck= at_most_once= settle heartbeat publish stream"
+        "fork compensate= transaction recheck= at_most_once= settle heartbeat publish stream "
+        "set_attributes attributes="
     )
     code = "".join(example.values[0] for example in EXAMPLES)  # type: ignore[misc]
     assert [verb for verb in verbs.split() if verb not in code] == []

@@ -94,7 +94,7 @@ class TestSettle:
         async with app_on(unknown, sends) as app:
             await app.runs.settle("r", Settlement(SettlementKind.DONE, "[1]"))
             moved = await app.story.state("r", RunState.BLOCKED)
-            assert "does not fit its type" in (moved.waiting_on or "")
+            assert "does not fit its type: Input should be a valid string" in (moved.waiting_on or "")
             await app.idle()
             await app.runs.settle("r", Settlement(SettlementKind.DONE, '"x"'), "0:send#1")
             await app.story.state("r", RunState.COMPLETED)

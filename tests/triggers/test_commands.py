@@ -16,6 +16,13 @@ import pytest
 from tests.cli.support import Shell, ended, until
 
 JOBS = Path(__file__).with_name("jobs.py")
+QUEUED_CHARGE = """from podium import Queue
+
+cards = Queue("cards", concurrency=1)
+
+
+@workflow(queue="cards")
+async def charge"""
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +137,19 @@ def test_a_worker_says_in_one_line_what_it_does_and_stops_cleanly(shell: Shell):
             assert json.loads(line)["triggers"] == ["nightly", "paid"]
         else:
             assert line.startswith("Working on podium.db: 2 workflows, 2 triggers; next: nightly at 20")
+
+
+def test_a_worker_serves_the_queues_of_its_file(shell: Shell):
+    queued = (shell.folder / "jobs.py").read_text().replace("@workflow\nasync def charge", QUEUED_CHARGE)
+    (shell.folder / "jobs.py").write_text(queued)
+    worker = shell.start("worker", "jobs.py")
+    until(lambda: has_taken_up(shell))
+    assert shell.podium("emit", "order.paid", '{"order": 7}').code == 0
+    until_more(lambda: shell.rows("SELECT id FROM runs WHERE state = 'completed' AND queue = 'cards'"), 1)
+    (queue,) = shell.podium("queues", "list", "--json").json
+    assert (queue["queue"], queue["limits"]["concurrency"]) == ("cards", 1)
+    worker.terminate()
+    assert ended(worker).code == 0
 
 
 def test_what_a_worker_took_up_is_listed_and_shown(taken_up: Shell, left: Path):

@@ -117,7 +117,8 @@ def _cut(run: Run, outcomes: Mapping[str, Entry], at: str | None, replacing: Map
             close = get_close_matches(key, outcomes, 1, 0.3)
             meant = f" Did you mean {close[0]!a}?" if close else ""
             raise InvalidInput(
-                f"run {run.id!a} has recorded no outcome at {key!a}.{meant} `podium runs show {run.id}` lists the keys."
+                f"run {run.id!a} has recorded no outcome at {key!a}.{meant} "
+                f"`podium runs show {run.id} --json` lists the keys."
             )
     if at is not None:
         return outcomes[at].seq

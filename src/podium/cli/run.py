@@ -182,7 +182,7 @@ def _print_end(run: Run, database: Path) -> None:
             out.print(Text(harmless(shown)))
         case RunState.WAITING:
             out.print(Text(f"Run {plain(run.id)} waits for {plain(run.waiting_on)}."))
-            out.print(Text(f"See {program()} reviews list{hint}", style="dim"))
+            out.print(Text(f"See {program()} {_whose_move(run)}{hint}", style="dim"))
         case _:
             why = (
                 plain(f"{run.error.type}: {run.error.message}")
@@ -192,3 +192,17 @@ def _print_end(run: Run, database: Path) -> None:
             state = "is blocked" if run.state is RunState.BLOCKED else run.state
             out.print(Text(f"Run {plain(run.id)} {state}: {why}", style="red"))
             out.print(Text(f"See {program()} runs show {plain(shlex.quote(run.id))}{hint}", style="dim"))
+
+
+def _whose_move(run: Run) -> str:
+    """Return the command by which what `run` waits for comes, or is looked at."""
+    awaited = (run.waiting_on or "").split(", ")
+    if any(one.startswith("review ") for one in awaited):
+        return "reviews list"
+    name = plain(shlex.quote(run.id))
+    for one in awaited:
+        if one.startswith("event "):
+            return f"runs send-event {name} {plain(shlex.quote(one.removeprefix('event ')))} JSON"
+        if one.startswith("child run "):
+            return f"runs show {plain(shlex.quote(one.removeprefix('child run ')))}"
+    return f"runs show {name}"

@@ -62,6 +62,7 @@ async def _work(loaded: WorkflowFile, database: Path, settings: Settings, *, as_
         database,
         workflows=loaded.workflows,
         triggers=loaded.triggers,
+        queues=loaded.queues,
         settings=settings,
         source=loaded.source,
     ) as app:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+import pydantic
+
 from podium.domain.errors import ErrorRecord, InvalidInput
 from podium.domain.outcomes import Done, Failed, Outcome, Suspended
 from podium.domain.settlements import SettlementKind, decode_settlement
@@ -26,9 +28,9 @@ def settled(operation: Operation, delivery: Delivery, now: float) -> Outcome:
             try:
                 operation.intent.codec.decode(payload)
             except Exception as error:
-                problem = message_of(error).splitlines()[0]
                 raise InvalidInput(
-                    f"{operation.key} cannot be settled with that result, which does not fit its type: {problem}. "
+                    f"{operation.key} cannot be settled with that result, which does not fit its type: "
+                    f"{_problem(error)}. "
                     "Settle it again."
                 ) from error
             return Done(payload)
@@ -38,3 +40,11 @@ def settled(operation: Operation, delivery: Delivery, now: float) -> Outcome:
             return Suspended(ErrorRecord("SettledAsNotBegun", settlement.text), now)
         case _:
             assert_never(settlement.kind)
+
+
+def _problem(error: Exception) -> str:
+    if not isinstance(error, pydantic.ValidationError):
+        return message_of(error).splitlines()[0]
+    first = error.errors(include_url=False, include_input=False)[0]
+    path = ".".join(str(part) for part in first["loc"])
+    return f"{path}: {first['msg']}" if path else first["msg"]
