@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from podium.app.handles import RunHandle
     from podium.app.podium import Podium
     from podium.domain.answers import Answer, CallAttempt, FailureKind, Usage
+    from podium.domain.budgets import Breach, Budget, Period, Scope
     from podium.domain.chunks import Chunk
     from podium.domain.errors import (
+        BudgetExceeded,
         CompensationFailed,
         ContinueAsNew,
         ControlFlow,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
         StepTimeout,
         StorageUnavailable,
         Terminal,
+        UnknownPrompt,
         UnknownReview,
         UnknownRun,
         UnknownTrigger,
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
     from podium.domain.money import Money
     from podium.domain.policies import Fallback, PromptPolicy
     from podium.domain.quality import Quality, Verdict
-    from podium.domain.queues import Budget, Queue, Rate
+    from podium.domain.queues import Queue, Rate
     from podium.domain.retention import Retention
     from podium.domain.reviews import Decision, DecisionVerdict, HumanAnswer, Review
     from podium.domain.runs import Run
@@ -83,21 +86,22 @@ if TYPE_CHECKING:
     )
 
 _ERRORS = (
-    "CompensationFailed ContinueAsNew ControlFlow CredentialMissing InvalidDefinition InvalidInput ModelsUnavailable NoAnswer NotInRun NotSerialisable PodiumError "
+    "BudgetExceeded CompensationFailed ContinueAsNew ControlFlow CredentialMissing InvalidDefinition InvalidInput ModelsUnavailable NoAnswer NotInRun NotSerialisable PodiumError "
     "QueueFull Rejected Retryable ReviewClosed RunBlocked RunCancelled RunFailed RunTimeout StateConflict StepFailed "
-    "StepStalled StepTimeout StorageUnavailable Terminal UnknownReview UnknownRun UnknownTrigger WorldMoved"
+    "StepStalled StepTimeout StorageUnavailable Terminal UnknownPrompt UnknownReview UnknownRun UnknownTrigger WorldMoved"
 )
 _MODULES = {
     "app.handles": "RunHandle",
     "app.podium": "Podium",
     "domain.answers": "Answer CallAttempt FailureKind Usage",
+    "domain.budgets": "Breach Budget Period Scope",
     "domain.chunks": "Chunk",
     "domain.errors": _ERRORS,
     "domain.money": "Money",
     "domain.policies": "Fallback PromptPolicy",
     "domain.quality": "Quality Verdict",
     "domain.retention": "Retention",
-    "domain.queues": "Budget Queue Rate",
+    "domain.queues": "Queue Rate",
     "domain.reviews": "Decision DecisionVerdict HumanAnswer Review",
     "domain.runs": "Run",
     "domain.settlements": "Settlement SettlementKind",
@@ -129,9 +133,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Answer",
+    "Breach",
     "BreakerSettings",
     "BreakerState",
     "Budget",
+    "BudgetExceeded",
     "CallAttempt",
     "CatchUp",
     "Checked",
@@ -160,6 +166,7 @@ __all__ = [
     "NotSerialisable",
     "OnEvent",
     "Overlap",
+    "Period",
     "Podium",
     "PodiumError",
     "Prompt",
@@ -184,6 +191,7 @@ __all__ = [
     "RunState",
     "RunTimeout",
     "Schedule",
+    "Scope",
     "Settings",
     "Settlement",
     "SettlementKind",
@@ -195,6 +203,7 @@ __all__ = [
     "StorageUnavailable",
     "Terminal",
     "TriggerState",
+    "UnknownPrompt",
     "UnknownReview",
     "UnknownRun",
     "UnknownTrigger",

@@ -12,12 +12,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from podium.app.attributes import AttributeExecutor
+from podium.app.budgets import BudgetList
 from podium.app.collector import patient_collector
 from podium.app.firing import Firing
 from podium.app.forks import fork_run
+from podium.app.gateway import Means, gateway_on
 from podium.app.gateway_status import GatewayView, StatusWriter
 from podium.app.handles import RunHandle
 from podium.app.placement import Time, Wish, placement_of, queues_by_name
+from podium.app.prompts import Prompts
 from podium.app.queues import QueueList
 from podium.app.retention import Keeper
 from podium.app.reviews import Reviews
@@ -124,7 +127,7 @@ class Podium:
             steps = StepExecutor(self._settings.engine.step_threads)
             stack.callback(steps.close)
             self.triggers = Triggers(storage, self.look, clock=self._clock)
-            gateway = self._gateway(providers, self._policies())
+            gateway = self._gateway(providers, self._policies(), stack)
             executors: dict[OperationKind, Executor] = {
                 OperationKind.STEP: steps,
                 OperationKind.MODEL: gateway,
@@ -149,6 +152,8 @@ class Podium:
             self.gateway = GatewayView(storage)
             writer = StatusWriter(opened, gateway)
             stack.push_async_callback(writer.close, asyncio.create_task(writer.work()))
+            self.budgets = BudgetList(storage)
+            self.prompts = Prompts(storage)
             self.taken_up = await self._engine.start(self._only)
             if self._only is None:
                 keeper = Keeper(storage, self._settings.retention, clock=self._clock)
@@ -345,8 +350,11 @@ class Podium:
     def _executors_over(self, executors: Executors) -> Executors:
         return executors
 
-    def _gateway(self, providers: Providers, policies: Mapping[str, PromptPolicy]) -> Gateway:
-        return Gateway(providers, self._settings.gateway, workflows=policies)
+    def _gateway(
+        self, providers: Providers, policies: Mapping[str, PromptPolicy], stack: AsyncExitStack
+    ) -> Gateway:
+        means = Means(self._storage, providers, self._settings, self._environment, self._clock)
+        return gateway_on(means, stack, policies)
 
     def _policies(self) -> Mapping[str, PromptPolicy]:
         return {each.name: each.policy for each in self._workflows if each.policy is not None}

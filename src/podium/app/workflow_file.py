@@ -37,6 +37,13 @@ def load_file(location: str) -> WorkflowFile:
     return _defined(module, path, next(iter(workflows)), next(iter(workflows.values())))
 
 
+def load_prompts(location: str) -> tuple[Prompt[Any], ...]:
+    """Import a file, which may define no workflow, and return its prompts; see `load_workflow`."""
+    module, _ = _module(location)
+    found = {id(value): value for value in vars(module).values() if isinstance(value, Prompt)}
+    return tuple(found.values())
+
+
 def load_workflow(target: str) -> WorkflowFile:
     """Import the file of `FILE.py:workflow` and return what it defines; the name may be left out if there is one.
 

@@ -10,6 +10,7 @@ from podium.domain.runs import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from podium.domain.answers import CallAttempt
+    from podium.domain.budgets import Budget
     from podium.domain.ids import RunId
     from podium.domain.operations import Execute, OperationKind
     from podium.domain.runs import Run
@@ -22,7 +23,7 @@ class AttemptContext:
     `idempotency_key` is the same for every attempt of the operation, before and after a crash. `attempt`
     counts from 1. `record` notes a model call in the journal as soon as it has been made, before the
     operation has an outcome. `publish` adds a chunk of UTF-8 JSON to the run's stream; it may be called from
-    any thread. `workflow` and `tenant` are the run's.
+    any thread. `workflow` and `tenant` are the run's, and `budget` is what its workflow lets each run spend.
     """
 
     run: RunId
@@ -33,6 +34,7 @@ class AttemptContext:
     publish: Callable[[bytes], None]
     workflow: str = ""
     tenant: str = DEFAULT_TENANT
+    budget: Budget | None = None
 
     @classmethod
     def of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from podium.domain.budgets import Budget
 from podium.domain.policies import Fallback, Outage
 from podium.settings.resilience import BreakerSettings, HedgeSettings, Limits, RetryBudgetSettings
 
@@ -26,6 +27,9 @@ class GatewaySettings:
     how failures of a service are kept from spreading. `hedge`, `hedging`: whether, and when, a late request is raced
     by a second. `on_outage`: what follows when no model can answer. `context_windows`: tokens that a model
     (`provider:model`) takes, where the price table does not say so.
+    `budgets`: what may be spent. `cache`: how long a clean answer is given again to whoever asks the same, for prompts that
+    do not say; None for never. `cache_stale`: how long after that it is kept for the case that no model can be reached.
+    `cache_bytes`: what all answers together may take on disk; the oldest go first.
     """
 
     models: tuple[str, ...] = ("local:smollm2",)
@@ -50,3 +54,7 @@ class GatewaySettings:
     hedging: HedgeSettings = field(default_factory=HedgeSettings)
     on_outage: Outage | Fallback = "fail"
     context_windows: Mapping[str, int] = field(default_factory=dict)
+    budgets: tuple[Budget, ...] = ()
+    cache: float | None = None
+    cache_stale: float = 604_800.0
+    cache_bytes: int = 100_000_000

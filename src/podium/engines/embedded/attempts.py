@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine
-from typing import Any
+from collections.abc import Callable, Collection, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from podium.domain.errors import ControlFlow, Retryable, StepStalled, Terminal
 from podium.domain.operations import Execute, Operation
@@ -14,7 +14,26 @@ from podium.engines.embedded.host import Host
 from podium.flow.failures import error_record
 from podium.ports.execution import AttemptContext, Executor
 
+if TYPE_CHECKING:
+    from podium.domain.answers import CallAttempt
+    from podium.domain.runs import Run
+
 _log = logging.getLogger(__name__)
+
+
+def context_of(
+    host: Host,
+    run: Run,
+    key: str,
+    number: int,
+    once: str,
+    record: Callable[[CallAttempt], None],
+    publish: Callable[[bytes], None],
+) -> AttemptContext:
+    """Return what an attempt may know about itself; `once` is the idempotency key."""
+    workflow = host.workflows.find(run.workflow, run.version)
+    budget = None if workflow is None else workflow.budget
+    return AttemptContext(run.id, key, number, once, record, publish, run.workflow, run.tenant, budget)
 
 
 async def attempt(
