@@ -90,7 +90,7 @@ def podium(*arguments: str | Path, code: int = 0) -> str:
     command = [sys.executable, "-m", "podium.cli", *map(str, arguments)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == code, ended.stderr
-    return ended.stdout if code == 0 else ended.stderr
+    return ended.stdout if code == 0 else ended.stdout + ended.stderr
 
 
 async def test_the_command_lists_shows_and_compares(database):
@@ -113,6 +113,19 @@ def test_a_file_needs_neither_a_database_nor_a_workflow(tmp_path: Path):
     (found,) = json.loads(podium("prompts", "list", file, "--json"))
     assert (found["name"], found["uses"], found["last_used"]) == ("ask", 0, None)
     assert "\x1b" not in podium("prompts", "show", "ask", "--file", file)
+
+
+def test_the_budgets_of_a_file_bound_its_runs(tmp_path: Path):
+    (tmp_path / "desk.py").write_text(
+        "from podium import Budget, Scope, prompt, workflow\n"
+        'ask = prompt("ask", "Say {what}", models=["openai:gpt-5-mini@http://127.0.0.1:9/v1"])\n'
+        'bound = Budget("5 tokens/day", scope=Scope.WORKFLOW)\n'
+        "@workflow\n"
+        "async def say(what: str) -> str:\n"
+        "    return (await ask(what=what)).value\n"
+    )
+    ran = podium("run", tmp_path / "desk.py:say", "--input", '"hi"', "--db", tmp_path / "p.db", code=1)
+    assert "5 tokens/d" in ran
 
 
 async def test_budgets_are_listed_by_the_command(tmp_path: Path):

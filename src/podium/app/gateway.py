@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from podium.domain.budgets import Budget
 from podium.domain.ids import new_run_id
 from podium.domain.policies import PromptPolicy
 from podium.gateway.budgets.budgets import Budgets
@@ -26,12 +27,13 @@ from podium.storage.prompts import StoredPrompts
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a gateway works with; `clock` gives seconds since the epoch."""
+    """What a gateway works with; `budgets` come to those of the settings, `clock` gives seconds since the epoch."""
 
     storage: Storage
     providers: ModelProviders
     settings: Settings
     environment: Mapping[str, str]
+    budgets: Sequence[Budget] = ()
     clock: Callable[[], float] = time.time
 
 
@@ -50,7 +52,7 @@ def gateway_on(
     storage, settings = means.storage, means.settings.gateway
     # The holder is this process for as long as it has the database open: no other one settles what it holds.
     holder = StoredBudgets(storage, new_run_id(), clock=means.clock)
-    budgets = Budgets(holder, settings.budgets, clock=means.clock)
+    budgets = Budgets(holder, (*settings.budgets, *means.budgets), clock=means.clock)
     answers = StoredAnswers(
         storage,
         stale_for=settings.cache_stale,

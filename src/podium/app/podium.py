@@ -28,6 +28,7 @@ from podium.app.runs import Runs
 from podium.app.streams import chunks_of
 from podium.app.triggers import Emitting, Triggers
 from podium.domain.attributes import AttributeValue, checked_attributes
+from podium.domain.budgets import Budget
 from podium.domain.chunks import Chunk
 from podium.domain.durations import Duration
 from podium.domain.errors import InvalidInput, StateConflict
@@ -67,7 +68,8 @@ class Podium:
 
     `database` is the path of an SQLite file, made when it is missing. `workflows` are those that this
     process can run; unfinished runs of theirs are taken up again on entry. `queues` are those that
-    runs may be placed in; one that a workflow names and that is missing raises `InvalidDefinition`. `triggers` start runs as long as
+    runs may be placed in; one that a workflow names and that is missing raises `InvalidDefinition`. `budgets` bound model
+    calls, beside those of the settings. `triggers` start runs as long as
     this process works, of workflows that need not be named twice. `scripts` are the models that
     tests name `scripted:NAME`. `source` is recorded with each run as the `FILE.py:workflow` it came from.
     `only` restricts the work to one run and its children.
@@ -83,6 +85,7 @@ class Podium:
         workflows: Sequence[Workflow[Any, Any]] = (),
         triggers: Sequence[Trigger] = (),
         queues: Sequence[Queue] = (),
+        budgets: Sequence[Budget] = (),
         engine: str = "embedded",
         settings: Settings | None = None,
         scripts: Mapping[str, Script] | None = None,
@@ -98,6 +101,7 @@ class Podium:
         self._workflows = WorkflowCatalog([*workflows, *(each for each in used if each not in workflows)])
         self._queues = queues_by_name(queues, self._workflows)
         self._settings = settings or Settings()
+        self._budgets = tuple(budgets)
         self._scripts = scripts or {}
         self._environment = os.environ if environment is None else environment
         self._source = source
@@ -353,7 +357,7 @@ class Podium:
     def _gateway(
         self, providers: Providers, policies: Mapping[str, PromptPolicy], stack: AsyncExitStack
     ) -> Gateway:
-        means = Means(self._storage, providers, self._settings, self._environment, self._clock)
+        means = Means(self._storage, providers, self._settings, self._environment, self._budgets, self._clock)
         return gateway_on(means, stack, policies)
 
     def _policies(self) -> Mapping[str, PromptPolicy]:

@@ -62,6 +62,8 @@ async def _work(loaded: WorkflowFile, database: Path, settings: Settings, *, as_
         database,
         workflows=loaded.workflows,
         triggers=loaded.triggers,
+        queues=loaded.queues,
+        budgets=loaded.budgets,
         settings=settings,
         source=loaded.source,
     ) as app:

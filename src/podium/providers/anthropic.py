@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 from anthropic import AsyncAnthropic
 from pydantic_ai.models import Model
-from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.models.anthropic import AnthropicModel, AnthropicModelSettings
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.settings import ModelSettings
 
-from podium.ports.models import ModelRequest, TokenProbability
+from podium.ports.models import ModelRequest, Role, TokenProbability
 from podium.providers.exchange import Feature
 from podium.providers.http import new_client
 from podium.providers.vendors import Access
+
+# Characters of system text from which the service keeps it for the next request: it takes no fewer than 1,024 tokens.
+_WORTH_KEEPING: Final = 4096
 
 
 def connect(access: Access) -> AnthropicConnection:
@@ -48,7 +51,9 @@ class AnthropicConnection:
     def settings(self, model: Model[Any], request: ModelRequest, asked: frozenset[Feature]) -> ModelSettings:
         """Return the settings of one request."""
         del asked
-        settings = ModelSettings(max_tokens=request.max_tokens)
+        settings = AnthropicModelSettings(max_tokens=request.max_tokens)
+        if sum(len(each.text) for each in request.messages if each.role is Role.SYSTEM) >= _WORTH_KEEPING:
+            settings["anthropic_cache_instructions"] = True
         profile: Mapping[str, Any] = model.profile
         if request.temperature is not None and not profile.get("anthropic_disallows_sampling_settings"):
             settings["temperature"] = request.temperature

@@ -370,7 +370,7 @@ class Harness(Podium):
         return {**executors, **watched}
 
     def _gateway(self, providers: Any, policies: Any, stack: AsyncExitStack) -> Gateway:
-        means = Means(self._storage, providers, self._settings, self._environment, self._clock)
+        means = Means(self._storage, providers, self._settings, self._environment, self._budgets, self._clock)
         return gateway_on(means, stack, policies, clock=self._waits, sleep=self._waits.sleep)
 
     def _handle(self, run_id: RunId, workflow: Workflow[Any, R]) -> RunHandle[R]:

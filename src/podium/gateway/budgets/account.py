@@ -10,8 +10,8 @@ from podium.ports.budgets import AccountKey, Ask, Settled, Standing
 if TYPE_CHECKING:
     from podium.domain.budgets import Budget
 
-# How much more than needed is held, so that most calls wait for no disk: some calls' worth, and little of the limit,
-# because what is held when a process is killed counts as spent.
+# How much more than needed is held, so that most calls wait for no disk: some calls' worth at first, and never much of
+# the limit, because what is held when a process is killed counts as spent.
 _CALLS_AHEAD: Final = 8
 _SHARE_AHEAD: Final = 64
 
@@ -33,6 +33,7 @@ class Account:
         # What those who wait for more want, all together.
         self.wanted = 0
         self.asking = asyncio.Lock()
+        self._ahead = _CALLS_AHEAD
         self._changed: asyncio.Future[None] | None = None
 
     @property
@@ -59,7 +60,9 @@ class Account:
     def ask_for(self, amount: int) -> Ask:
         """Return what to ask the disk for so that `amount` can be reserved."""
         least = amount - self.free
-        ahead = min(_CALLS_AHEAD * amount, self.budget.limit // _SHARE_AHEAD)
+        ahead = min(self._ahead * amount, self.budget.limit // _SHARE_AHEAD)
+        # The more often the disk is asked, the farther ahead.
+        self._ahead *= 2
         return Ask(self.key, self.budget, least, max(least, self.wanted - self.free, ahead))
 
     def take(self, standing: Standing) -> None:
