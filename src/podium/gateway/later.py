@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -24,6 +25,7 @@ class Later:
         self._task: asyncio.Task[None] | None = None
         self._again = False
         self._closed = False
+        self._hurry = asyncio.Event()
 
     def soon(self) -> None:
         """Wish for the work to be done. Costs nothing when it is under way already."""
@@ -34,16 +36,18 @@ class Later:
     async def close(self) -> None:
         """Do now what has been wished for, and nothing after it. Safe to call twice."""
         self._closed = True
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        self._hurry.set()
+        if self._task is not None:
+            # What is under way is finished: cut off, it would be on disk at some time after this returns.
+            await asyncio.wait([self._task])
         if self._again:
             await self._try()
 
     async def _wait_and_work(self) -> None:
         while self._again:
-            await asyncio.sleep(self._after)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._after):
+                    await self._hurry.wait()
             await self._try()
         self._task = None
 
