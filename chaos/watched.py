@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import podium.app.podium as composition
 from chaos.disk import Disk
 from chaos.ledger import Ledger
 from chaos.workload import LONG, WORKFLOWS
 from podium import EngineSettings, Settings, StorageSettings
 from podium.domain.happenings import Happening
 from podium.domain.operations import Execute, OperationKind
-from podium.engines.embedded.engine import EmbeddedEngine
 from podium.storage.sqlite.connections import driver
 from tests.support.apps import App
 
@@ -51,8 +47,7 @@ class WatchedApp(App):
         self.subscribe(self._hear)
 
     async def __aenter__(self) -> Self:
-        with _engine_clock(self._clock):
-            await super().__aenter__()
+        await super().__aenter__()
         executors: Any = self._engine._host.executors  # noqa: SLF001 - the one seam through which all steps go
         executors[OperationKind.STEP] = _Witness(executors[OperationKind.STEP], self._disk, self._ledger)
         return self
@@ -81,18 +76,6 @@ class _Witness:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
-
-
-@contextmanager
-def _engine_clock(clock: Callable[[], float]) -> Iterator[None]:
-    """Let engines made within the block read `clock`."""
-    # The composition root offers no clock to choose: only tests need another.
-    name = EmbeddedEngine.__name__
-    setattr(composition, name, partial(EmbeddedEngine, clock=clock))
-    try:
-        yield
-    finally:
-        setattr(composition, name, EmbeddedEngine)
 
 
 def database_of(folder: Path) -> Path:

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from podium.app.handles import RunHandle
     from podium.app.podium import Podium
     from podium.domain.answers import Answer, CallAttempt, FailureKind, Usage
+    from podium.domain.budgets import Breach, Budget, Period, Scope
     from podium.domain.chunks import Chunk
     from podium.domain.errors import (
         BrokenOff,
+        BudgetExceeded,
         CompensationFailed,
         ContinueAsNew,
         ControlFlow,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
         StepTimeout,
         StorageUnavailable,
         Terminal,
+        UnknownPrompt,
         UnknownReview,
         UnknownRun,
         UnknownTrigger,
@@ -50,7 +53,7 @@ if TYPE_CHECKING:
     from podium.domain.money import Money
     from podium.domain.policies import Fallback, PromptPolicy
     from podium.domain.quality import Quality, Verdict
-    from podium.domain.queues import Budget, Queue, Rate
+    from podium.domain.queues import Queue, Rate
     from podium.domain.retention import Retention
     from podium.domain.reviews import Decision, DecisionVerdict, HumanAnswer, Review
     from podium.domain.runs import Run
@@ -86,14 +89,15 @@ if TYPE_CHECKING:
     )
 
 _ERRORS = (
-    "BrokenOff CompensationFailed ContinueAsNew ControlFlow CredentialMissing InvalidDefinition InvalidInput ModelsUnavailable NoAnswer NotInRun NotSerialisable PodiumError "
+    "BrokenOff BudgetExceeded CompensationFailed ContinueAsNew ControlFlow CredentialMissing InvalidDefinition InvalidInput ModelsUnavailable NoAnswer NotInRun NotSerialisable PodiumError "
     "QueueFull Rejected Retryable ReviewClosed RunBlocked RunCancelled RunFailed RunTimeout StateConflict StepFailed "
-    "StepStalled StepTimeout StorageUnavailable Terminal UnknownReview UnknownRun UnknownTrigger WorldMoved"
+    "StepStalled StepTimeout StorageUnavailable Terminal UnknownPrompt UnknownReview UnknownRun UnknownTrigger WorldMoved"
 )
 _MODULES = {
     "app.handles": "RunHandle",
     "app.podium": "Podium",
     "domain.answers": "Answer CallAttempt FailureKind Usage",
+    "domain.budgets": "Breach Budget Period Scope",
     "domain.chunks": "Chunk",
     "domain.errors": _ERRORS,
     "domain.media": "Audio Document Image",
@@ -101,7 +105,7 @@ _MODULES = {
     "domain.policies": "Fallback PromptPolicy",
     "domain.quality": "Quality Verdict",
     "domain.retention": "Retention",
-    "domain.queues": "Budget Queue Rate",
+    "domain.queues": "Queue Rate",
     "domain.reviews": "Decision DecisionVerdict HumanAnswer Review",
     "domain.runs": "Run",
     "domain.settlements": "Settlement SettlementKind",
@@ -136,10 +140,12 @@ __all__ = [
     "Answer",
     "AnswerPart",
     "Audio",
+    "Breach",
     "BreakerSettings",
     "BreakerState",
     "BrokenOff",
     "Budget",
+    "BudgetExceeded",
     "CallAttempt",
     "CatchUp",
     "Checked",
@@ -170,6 +176,7 @@ __all__ = [
     "NotSerialisable",
     "OnEvent",
     "Overlap",
+    "Period",
     "Podium",
     "PodiumError",
     "Prompt",
@@ -194,6 +201,7 @@ __all__ = [
     "RunState",
     "RunTimeout",
     "Schedule",
+    "Scope",
     "Settings",
     "Settlement",
     "SettlementKind",
@@ -205,6 +213,7 @@ __all__ = [
     "StorageUnavailable",
     "Terminal",
     "TriggerState",
+    "UnknownPrompt",
     "UnknownReview",
     "UnknownRun",
     "UnknownTrigger",

@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from podium.app.budgets import BudgetList
 from podium.app.gateway_status import GatewayView
+from podium.app.prompts import Prompts
 from podium.app.queues import QueueList
 from podium.app.reviews import Reviews
 from podium.app.runs import Runs
@@ -21,7 +23,7 @@ from podium.storage.sqlite.lock import is_owned
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The runs, reviews, triggers, queues and gateway of a database, and the database itself for other use-cases."""
+    """The runs, reviews, triggers, queues, gateway, budgets and prompts of a database, and itself for other use-cases."""
 
     path: Path
     runs: Runs
@@ -29,6 +31,8 @@ class Database:
     triggers: Triggers
     queues: QueueList
     gateway: GatewayView
+    budgets: BudgetList
+    prompts: Prompts
     storage: Storage
 
     def is_owned(self) -> bool:
@@ -58,6 +62,8 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
             Triggers(storage),
             QueueList(storage),
             GatewayView(storage),
+            BudgetList(storage),
+            Prompts(storage),
             storage,
         )
     finally:

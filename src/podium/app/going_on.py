@@ -84,6 +84,7 @@ async def _worked_on(database: Path, run: Run, loaded: WorkflowFile, settings: S
         database,
         workflows=loaded.workflows,
         queues=loaded.queues,
+        budgets=loaded.budgets,
         settings=settings,
         source=run.source,
         only=run.id,

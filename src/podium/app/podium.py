@@ -12,13 +12,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from podium.app.attributes import AttributeExecutor
+from podium.app.budgets import BudgetList
 from podium.app.collector import patient_collector
 from podium.app.firing import Firing
 from podium.app.forks import fork_run
+from podium.app.gateway import Means, gateway_on
 from podium.app.gateway_status import GatewayView, StatusWriter
 from podium.app.handles import RunHandle
 from podium.app.live_steps import LiveSteps
 from podium.app.placement import Time, Wish, placement_of, queues_by_name
+from podium.app.prompts import Prompts
 from podium.app.queues import QueueList
 from podium.app.retention import Keeper
 from podium.app.reviews import Reviews
@@ -26,6 +29,7 @@ from podium.app.runs import Runs
 from podium.app.streams import chunks_of
 from podium.app.triggers import Emitting, Triggers
 from podium.domain.attributes import AttributeValue, checked_attributes
+from podium.domain.budgets import Budget
 from podium.domain.chunks import Chunk
 from podium.domain.durations import Duration
 from podium.domain.errors import InvalidInput, StateConflict
@@ -69,7 +73,8 @@ class Podium:
 
     `database` is the path of an SQLite file, made when it is missing. `workflows` are those that this
     process can run; unfinished runs of theirs are taken up again on entry. `queues` are those that
-    runs may be placed in; one that a workflow names and that is missing raises `InvalidDefinition`. `triggers` start runs as long as
+    runs may be placed in; one that a workflow names and that is missing raises `InvalidDefinition`. `budgets` bound model
+    calls, beside those of the settings. `triggers` start runs as long as
     this process works, of workflows that need not be named twice. `scripts` are the models that
     tests name `scripted:NAME`. `source` is recorded with each run as the `FILE.py:workflow` it came from.
     `only` restricts the work to one run and its children.
@@ -85,6 +90,7 @@ class Podium:
         workflows: Sequence[Workflow[Any, Any]] = (),
         triggers: Sequence[Trigger] = (),
         queues: Sequence[Queue] = (),
+        budgets: Sequence[Budget] = (),
         engine: str = "embedded",
         settings: Settings | None = None,
         scripts: Mapping[str, Script] | None = None,
@@ -100,6 +106,7 @@ class Podium:
         self._workflows = WorkflowCatalog([*workflows, *(each for each in used if each not in workflows)])
         self._queues = queues_by_name(queues, self._workflows)
         self._settings = settings or Settings()
+        self._budgets = tuple(budgets)
         self._scripts = scripts or {}
         self._environment = os.environ if environment is None else environment
         self._source = source
@@ -129,7 +136,7 @@ class Podium:
             steps = StepExecutor(self._settings.engine.step_threads)
             stack.callback(steps.close)
             self.triggers = Triggers(storage, self.look, clock=self._clock)
-            gateway = self._gateway(providers, self._policies())
+            gateway = self._gateway(providers, self._policies(), stack)
             stack.enter_context(making_live_calls(Streamer(gateway, lambda _: None)))
             executors: dict[OperationKind, Executor] = {
                 OperationKind.STEP: LiveSteps(steps, gateway),
@@ -157,6 +164,8 @@ class Podium:
             self.gateway = GatewayView(storage)
             writer = StatusWriter(opened, gateway)
             stack.push_async_callback(writer.close, asyncio.create_task(writer.work()))
+            self.budgets = BudgetList(storage)
+            self.prompts = Prompts(storage)
             self.taken_up = await self._engine.start(self._only)
             if self._only is None:
                 keeper = Keeper(storage, self._settings.retention, clock=self._clock)
@@ -353,8 +362,11 @@ class Podium:
     def _executors_over(self, executors: Executors) -> Executors:
         return executors
 
-    def _gateway(self, providers: Providers, policies: Mapping[str, PromptPolicy]) -> Gateway:
-        return Gateway(providers, self._settings.gateway, workflows=policies)
+    def _gateway(
+        self, providers: Providers, policies: Mapping[str, PromptPolicy], stack: AsyncExitStack
+    ) -> Gateway:
+        means = Means(self._storage, providers, self._settings, self._environment, self._budgets, self._clock)
+        return gateway_on(means, stack, policies)
 
     def _policies(self) -> Mapping[str, PromptPolicy]:
         return {each.name: each.policy for each in self._workflows if each.policy is not None}

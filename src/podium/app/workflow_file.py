@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from podium.domain.budgets import Budget, Scope
 from podium.domain.errors import InvalidInput
 from podium.domain.queues import Queue
 from podium.flow.failures import source_line
@@ -20,7 +21,9 @@ from podium.gateway.prompt import Prompt
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFile:
-    """What a Python file defines: the workflow that was asked for, and all its workflows, prompts, triggers and queues."""
+    """What a Python file defines: the workflow that was asked for, and all its workflows, prompts, triggers, queues and
+    budgets.
+    """
 
     chosen: Workflow[Any, Any]
     workflows: tuple[Workflow[Any, Any], ...]
@@ -28,6 +31,7 @@ class WorkflowFile:
     source: str
     triggers: tuple[Trigger, ...] = ()
     queues: tuple[Queue, ...] = ()
+    budgets: tuple[Budget, ...] = ()
 
 
 def load_file(location: str) -> WorkflowFile:
@@ -35,6 +39,13 @@ def load_file(location: str) -> WorkflowFile:
     module, path = _module(location)
     workflows = _workflows(module, location)
     return _defined(module, path, next(iter(workflows)), next(iter(workflows.values())))
+
+
+def load_prompts(location: str) -> tuple[Prompt[Any], ...]:
+    """Import a file, which may define no workflow, and return its prompts; see `load_workflow`."""
+    module, _ = _module(location)
+    found = {id(value): value for value in vars(module).values() if isinstance(value, Prompt)}
+    return tuple(found.values())
 
 
 def load_workflow(target: str) -> WorkflowFile:
@@ -84,8 +95,23 @@ def _defined(module: ModuleType, path: Path, name: str, chosen: Workflow[Any, An
     # By identity: a trigger may be held by two variables.
     triggers = {id(value): value for value in values if isinstance(value, Schedule | OnEvent)}
     queues = tuple(value for value in values if isinstance(value, Queue))
+    # A budget of runs stands at its workflow, and one that a prompt was given is that prompt's.
+    taken = [prompt.budget for prompt in prompts]
+    budgets = tuple(
+        value
+        for value in values
+        if isinstance(value, Budget)
+        and not any(value is each for each in taken)
+        and value.scope is not Scope.RUN
+    )
     return WorkflowFile(
-        chosen, tuple(workflows.values()), prompts, f"{path}:{name}", tuple(triggers.values()), queues
+        chosen,
+        tuple(workflows.values()),
+        prompts,
+        f"{path}:{name}",
+        tuple(triggers.values()),
+        queues,
+        budgets,
     )
 
 

@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from podium.cli import check, controls, emit, gateway, maintain, queues, reviews, run, runs, triggers, worker
+from podium.cli import (
+    budgets,
+    check,
+    controls,
+    emit,
+    gateway,
+    maintain,
+    prompts,
+    queues,
+    reviews,
+    run,
+    runs,
+    triggers,
+    worker,
+)
 from podium.cli.exits import EXIT_CODES, Exit, Interrupted, complain, exit_code
 from podium.cli.options import help_without_command
 from podium.cli.output import ReaderGone, plain
@@ -38,6 +52,8 @@ app.command(name="check", epilog=check.EXAMPLES)(check.check)
 app.command(name="maintain", epilog=maintain.EXAMPLES)(maintain.maintain)
 app.add_typer(queues.app, name="queues")
 app.add_typer(gateway.app, name="gateway")
+app.add_typer(budgets.app, name="budgets")
+app.add_typer(prompts.app, name="prompts")
 
 
 def _version(asked: bool) -> None:

@@ -51,7 +51,12 @@ async def run_job(
     out = Console(stderr=True, quiet=True) if as_json else console()
     display = JobDisplay(out, partial(signal.raise_signal, signal.SIGINT))
     async with Podium(
-        database, workflows=loaded.workflows, queues=loaded.queues, settings=settings, source=loaded.source
+        database,
+        workflows=loaded.workflows,
+        queues=loaded.queues,
+        budgets=loaded.budgets,
+        settings=settings,
+        source=loaded.source,
     ) as app:
         app.subscribe(display.follow)
         lines = read_job_lines(path, loaded.chosen, id_field)

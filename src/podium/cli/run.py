@@ -149,9 +149,14 @@ async def _run_once(
 ) -> Run:
     from podium.app.podium import Podium
 
-    source, workflows, queues = loaded.source, loaded.workflows, loaded.queues
     async with Podium(
-        database, workflows=workflows, queues=queues, settings=settings, source=source, only=name
+        database,
+        workflows=loaded.workflows,
+        queues=loaded.queues,
+        budgets=loaded.budgets,
+        settings=settings,
+        source=loaded.source,
+        only=name,
     ) as app:
         stored, _ = await app.submit(loaded.chosen, encoded, name)
         if stored.input != encoded:

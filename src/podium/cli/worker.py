@@ -63,6 +63,7 @@ async def _work(loaded: WorkflowFile, database: Path, settings: Settings, *, as_
         workflows=loaded.workflows,
         triggers=loaded.triggers,
         queues=loaded.queues,
+        budgets=loaded.budgets,
         settings=settings,
         source=loaded.source,
     ) as app:

@@ -55,6 +55,7 @@ class FailureKind(StrEnum):
     UNAVAILABLE = "unavailable"
     BREAKER_OPEN = "breaker_open"
     LIMITED = "limited"
+    BUDGET = "budget"
     INTERNAL = "internal"
 
 

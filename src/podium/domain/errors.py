@@ -156,6 +156,38 @@ class BrokenOff(Retryable):
         self.shown = shown
 
 
+class BudgetExceeded(Terminal):
+    """A model call does not fit into a budget any more; nothing was sent.
+
+    `budget` says which (`$5.00/d`), `subject` whose (`tenant default`), `spent` and `limit` how much in the budget's unit
+    (nano-dollars, or tokens), `resets_at` when it begins anew, in seconds since the epoch, or None for never.
+    `cheaper` says that the budget lets a cheaper model be asked instead.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        budget: str,
+        subject: str,
+        spent: int,
+        limit: int,
+        resets_at: float | None,
+        cheaper: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.budget = budget
+        self.subject = subject
+        self.spent = spent
+        self.limit = limit
+        self.resets_at = resets_at
+        self.cheaper = cheaper
+
+
+class UnknownPrompt(Terminal):
+    """No prompt has this name, or no version of it begins so."""
+
+
 class CompensationFailed(Terminal):
     """Completed steps could not all be undone; the message names each, and what had failed before."""
 

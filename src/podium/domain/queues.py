@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Final
 
-from podium.domain.answers import CallAttempt
-from podium.domain.durations import Duration, seconds
+from podium.domain.budgets import Budget
 from podium.domain.errors import InvalidDefinition, InvalidInput
-from podium.domain.money import Money
+from podium.domain.periods import period_seconds, require, shown_period
 
 MAX_NAME: Final = 200
 MAX_PRIORITY: Final = 2**31 - 1
 """Priorities go from minus this to this."""
 
-_WORDS = {"sec": "s", "second": "s", "min": "m", "minute": "m", "hour": "h", "day": "d", "week": "w"}
-_THOUSANDS = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 _RATE = re.compile(r"(\d+)\s*/\s*(\S.*)")
-_DOLLARS = re.compile(r"\$\s*(\d+(?:\.\d+)?)\s*/\s*(\S.*)")
-_TOKENS = re.compile(r"(\d+(?:\.\d+)?)\s*([kmb]?)\s*tokens?\s*/\s*(\S.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +27,8 @@ class Rate:
     per: float = 1.0
 
     def __post_init__(self) -> None:
-        _require(self.count >= 1, "a rate must allow 1 start or more")
-        _require(0 < self.per < float("inf"), "a rate's period must be more than 0 seconds")
+        require(self.count >= 1, "a rate must allow 1 start or more")
+        require(0 < self.per < float("inf"), "a rate's period must be more than 0 seconds")
 
     @classmethod
     def parse(cls, text: str) -> Rate:
@@ -41,50 +36,10 @@ class Rate:
         found = _RATE.fullmatch(text.strip().lower())
         if found is None:
             raise InvalidDefinition(f"{text!r} is no rate; write e.g. '10/s', '100/min' or '5/30s'.")
-        return cls(int(found[1]), _period(found[2], text))
+        return cls(int(found[1]), period_seconds(found[2], text))
 
     def __str__(self) -> str:
-        return f"{self.count}/{_shown(self.per)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What a queue's runs may spend within any `per` seconds: `amount` is money, or a whole number of tokens.
-
-    Raises `InvalidDefinition` for an amount or a period that is not above 0.
-    """
-
-    amount: Money | int
-    per: float = 3600.0
-
-    def __post_init__(self) -> None:
-        _require(self.limit > 0, "a budget must be more than nothing")
-        _require(0 < self.per < float("inf"), "a budget's period must be more than 0 seconds")
-
-    @classmethod
-    def parse(cls, text: str) -> Budget:
-        """Return the budget that `$5/h` or `200k tokens/h` says; raises `InvalidDefinition`."""
-        plain = text.strip().lower()
-        if found := _DOLLARS.fullmatch(plain):
-            return cls(Money.usd(found[1]), _period(found[2], text))
-        if found := _TOKENS.fullmatch(plain):
-            return cls(int(Decimal(found[1]) * _THOUSANDS[found[2]]), _period(found[3], text))
-        raise InvalidDefinition(f"{text!r} is no budget; write e.g. '$5/h', '$0.50/min' or '200k tokens/h'.")
-
-    @property
-    def limit(self) -> int:
-        """The amount in the unit in which spending is counted: nano-dollars, or tokens."""
-        return self.amount.nanos if isinstance(self.amount, Money) else self.amount
-
-    def spent_by(self, call: CallAttempt) -> int:
-        """Return what a model call took of this budget, in the unit of `limit`."""
-        if isinstance(self.amount, Money):
-            return call.cost.nanos
-        return call.usage.input_tokens + call.usage.output_tokens
-
-    def __str__(self) -> str:
-        amount = f"{self.amount:,} tokens" if isinstance(self.amount, int) else str(self.amount)
-        return f"{amount}/{_shown(self.per)}"
+        return f"{self.count}/{shown_period(self.per)}"
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -118,14 +73,16 @@ class Queue:
         fair: bool = True,
         counts_waiting: bool = False,
     ) -> None:
-        _require(0 < len(name) <= MAX_NAME and name.isprintable(), f"{name[:60]!a} cannot name a queue")
+        require(0 < len(name) <= MAX_NAME and name.isprintable(), f"{name[:60]!a} cannot name a queue")
         for what, limit in (("concurrency", concurrency), ("max_depth", max_depth)):
-            _require(limit is None or limit >= 1, f"queue {name!r}: {what} must be 1 or more")
+            require(limit is None or limit >= 1, f"queue {name!r}: {what} must be 1 or more")
+        budget = Budget.parse(budget) if isinstance(budget, str) else budget
+        require(budget is None or math.isfinite(budget.per), f"queue {name!r}: its budget needs a period")
         values = {
             "name": name,
             "concurrency": concurrency,
             "rate": Rate.parse(rate) if isinstance(rate, str) else rate,
-            "budget": Budget.parse(budget) if isinstance(budget, str) else budget,
+            "budget": budget,
             "max_depth": max_depth,
             "fair": fair,
             "counts_waiting": counts_waiting,
@@ -227,27 +184,3 @@ def checked_priority(priority: object) -> int:
             f"a priority is a whole number up to {MAX_PRIORITY:,} either way, not {priority!r}."
         )
     return priority
-
-
-def _period(text: str, whole: str) -> float:
-    words = text.strip()
-    short = _WORDS.get(words.removesuffix("s") if len(words) > 1 else words, words)
-    duration: Duration = short if short[0].isdigit() else f"1{short}"
-    try:
-        return seconds(duration)
-    except InvalidInput:
-        raise InvalidDefinition(
-            f"{whole!r} has no period that is known; write e.g. '/s', '/min', '/h', '/d' or '/30s'."
-        ) from None
-
-
-def _shown(per: float) -> str:
-    for size, unit in ((604_800, "w"), (86_400, "d"), (3600, "h"), (60, "min")):
-        if per % size == 0:
-            return unit if per == size else f"{per / size:g}{unit[0]}"
-    return "s" if per == 1 else f"{per:g}s"
-
-
-def _require(holds: bool, what: str) -> None:  # noqa: FBT001 - a condition
-    if not holds:
-        raise InvalidDefinition(f"{what}.")

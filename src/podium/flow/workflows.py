@@ -11,6 +11,7 @@ import orjson
 import pydantic
 from typing_extensions import TypedDict
 
+from podium.domain.budgets import Budget, Scope
 from podium.domain.errors import InvalidDefinition, InvalidInput
 from podium.domain.ids import digest
 from podium.domain.operations import Intent, OperationKind, StartChild
@@ -29,7 +30,8 @@ class Workflow(Generic[P, R]):
     `timeout` bounds the seconds in which a run is actively at work; waiting for people, timers and events
     does not count. `version` tells workflows of one name apart; a run stays with the version it began with.
     `queue` is the queue in which its runs are placed unless they name another. `policy` is what its prompts go by
-    where they do not say otherwise.
+    where they do not say otherwise. `budget` is what the model calls of each run may come to, those of its child runs
+    apart.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Workflow(Generic[P, R]):
         version: str = "",
         queue: str | None = None,
         policy: PromptPolicy | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.function = function
         self.name = checked_name(name, "@workflow")
@@ -47,6 +50,7 @@ class Workflow(Generic[P, R]):
         self.version = version
         self.queue = queue
         self.policy = policy
+        self.budget = budget
         self.signature = Signature(function, f"workflow {name!r}")
         update_wrapper(self, function)
 
@@ -148,19 +152,21 @@ class Decorate:
         version: str,
         queue: str | None,
         policy: PromptPolicy | None,
+        budget: Budget | None = None,
     ) -> None:
         self._name = name
         self._timeout = timeout
         self._version = version
         self._queue = queue
         self._policy = policy
+        self._budget = budget
 
     def __call__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> Workflow[P, R]:
         """Return the workflow that `function` defines; raises `InvalidDefinition` when it is not async."""
         if not inspect.iscoroutinefunction(function):
             raise InvalidDefinition(f"@workflow {function.__name__!r} must be an `async def`.")
         name = self._name or function.__name__
-        return Workflow(function, name, self._timeout, self._version, self._queue, self._policy)
+        return Workflow(function, name, self._timeout, self._version, self._queue, self._policy, self._budget)
 
 
 @overload
@@ -173,6 +179,7 @@ def workflow(
     version: str = "",
     queue: str | None = None,
     policy: PromptPolicy | None = None,
+    budget: Budget | str | None = None,
 ) -> Decorate: ...
 def workflow(
     function: Callable[..., Coroutine[Any, Any, Any]] | None = None,
@@ -183,6 +190,7 @@ def workflow(
     version: str = "",
     queue: str | None = None,
     policy: PromptPolicy | None = None,
+    budget: Budget | str | None = None,
 ) -> Workflow[Any, Any] | Decorate:
     """Make an `async def` a durable workflow; bare (`@workflow`) or with options (`@workflow(timeout=60)`).
 
@@ -190,7 +198,9 @@ def workflow(
     events does not count. `version`: give changed code another one and keep the old code beside it, under
     the same `name`: runs under way stay with the version they began with, new ones take the one that is
     listed last. `queue`: where its runs wait for room, children included, unless a start names another. `policy`: what
-    its prompts go by where they do not say otherwise. Raises `InvalidDefinition` when the function is not async or an option makes no sense.
+    its prompts go by where they do not say otherwise. `budget`: what
+    the model calls of each run may come to, such as `"$0.50"` or `"200k tokens"`; children have their own.
+    Raises `InvalidDefinition` when the function is not async or an option makes no sense.
     """
     if timeout is not None and timeout <= 0:
         raise InvalidDefinition("@workflow: timeout must be above 0 seconds")
@@ -198,5 +208,12 @@ def workflow(
         raise InvalidDefinition(f"@workflow: version must be up to {MAX_NAME} printable characters")
     if policy is not None:
         policy.check("@workflow")
-    decorate = Decorate(name, timeout, version, queue, policy)
+    if isinstance(budget, str):
+        budget = Budget(budget, scope=Scope.RUN)
+    if budget is not None and budget.scope is not Scope.RUN:
+        raise InvalidDefinition(
+            f"@workflow: budget={budget} is for each {budget.scope.value}; here belongs one with scope=Scope.RUN, and "
+            "others in GatewaySettings(budgets=...)"
+        )
+    decorate = Decorate(name, timeout, version, queue, policy, budget)
     return decorate if function is None else decorate(function)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from podium.domain.answers import FailureKind
-from podium.domain.errors import PodiumError
+from podium.domain.errors import BudgetExceeded, PodiumError
+from podium.domain.money import Money
+from podium.gateway.budgets.purse import Purse
 from podium.gateway.failures import Fault
 from podium.gateway.judgement import judged
 from podium.gateway.ledger import Ledger, Trial
@@ -35,6 +37,7 @@ class Call:
     ledger: Ledger
     tenant: str
     telling: Telling
+    purse: Purse | None = None
 
 
 @dataclass(slots=True)
@@ -62,7 +65,38 @@ class Asked:
 async def ask(
     call: Call, candidate: Candidate, lease: Lease, clock: Callable[[], float], first: FirstToken
 ) -> Asked:
-    """Make one request with what is left of the call's deadline; tells the lease what came of it."""
+    """Make one request with what is left of the call's deadline and budgets; tells the lease what came of it.
+
+    When a budget has no room for it nothing is sent, and the candidate's `breach` says why.
+    """
+    if call.purse is None:
+        return await _sent(call, candidate, lease, clock, first)
+    try:
+        reserved = await call.purse.before_request(
+            candidate.model,
+            candidate.messages,
+            candidate.max_tokens,
+            call.prompt.output.schema,
+            call.line.deadline - clock(),
+        )
+    except BaseException as error:
+        lease.dropped(clock())
+        if not isinstance(error, BudgetExceeded):
+            raise
+        candidate.breach = error
+        return Asked(candidate, lease, Trial(Fault.of(FailureKind.BUDGET, str(error)), sent=False))
+    try:
+        asked = await _sent(call, candidate, lease, clock, first)
+        call.purse.after_request(reserved, candidate.model, asked.trial.cost or Money(), asked.trial.usage)
+    finally:
+        # Cut off in the middle: nobody knows what it came to.
+        reserved.settle(None)
+    return asked
+
+
+async def _sent(
+    call: Call, candidate: Candidate, lease: Lease, clock: Callable[[], float], first: FirstToken
+) -> Asked:
     started = clock()
     route = lease.lane.route
     request = _request(call, candidate, call.line.deadline - started, first)

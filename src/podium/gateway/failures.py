@@ -106,6 +106,7 @@ RULES: Final[Mapping[FailureKind, Rule]] = MappingProxyType(
             Action.LARGER, "Shorten what goes in, or add a model with a larger context window."
         ),
         _K.UNAVAILABLE: Rule(Action.NEXT, "Do what the message says, or name other models in models=."),
+        _K.BUDGET: Rule(Action.NEXT, "Raise the budget, or name a cheaper model in models=."),
         _K.INTERNAL: Rule(Action.NEXT, "Report it with the message above, or name other models in models=."),
         _K.CONTENT_FILTER: Rule(Action.NEXT_IF_PERMITTED, _REFUSED),
         _K.REFUSAL: Rule(Action.NEXT_IF_PERMITTED, _REFUSED),

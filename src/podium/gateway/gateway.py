@@ -1,6 +1,6 @@
 """The gateway: the one path of every model call.
 
-Candidates in order; for each the permission to ask it, a request within what is left of one deadline; its reply
+An answer that is kept is given again. Else candidates in order; for each the permission to ask it, a request within what is left of one deadline; its reply
 read, validated and weighed; then accepted, or whatever the table in `failures.py` says of its fault. Each request goes
 into the ledger as soon as it is over.
 """
@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, assert_never
 
 from podium.domain.answers import Answer, AnyAnswer, FailureKind
@@ -20,6 +21,9 @@ from podium.domain.gateway_status import GatewayStatus
 from podium.domain.operations import Execute
 from podium.domain.policies import PromptPolicy
 from podium.gateway.asking import Asked, Call, FirstToken, ask
+from podium.gateway.budgets.purse import Purses
+from podium.gateway.cache.answers import AnswerCache, Earlier, Question, told
+from podium.gateway.cache.key import cache_key
 from podium.gateway.conversation import opening, reasked
 from podium.gateway.failures import Fault
 from podium.gateway.health.breaker import COUNTS, OPENS_AT_ONCE
@@ -34,6 +38,7 @@ from podium.gateway.sizes import input_tokens
 from podium.gateway.status import status_of
 from podium.gateway.telling import Telling
 from podium.gateway.traffic import Held, Lease, Traffic, Wish
+from podium.gateway.versions import PromptUses
 from podium.ports.execution import AttemptContext
 from podium.ports.models import ModelProviders
 from podium.ports.stale import NoStaleAnswers, StaleAnswers
@@ -43,17 +48,22 @@ from podium.settings.gateway import GatewaySettings
 class Gateway:
     """Executes prompts. What it learns of providers is in `traffic`, shared by all calls; nothing else is kept.
 
-    `workflows` are the policies of workflows by name. `stale` finds earlier answers. `clock` gives seconds that
+    `workflows` are the policies of workflows by name. `purses` keeps calls within budgets, `cache` gives answers again,
+    `uses` takes note of prompt versions; without them nothing does. `stale` finds earlier answers that the cache has
+    not got. `clock` gives seconds that
     only grow, `sleep` waits for seconds, `jitter` gives random numbers from 0 to 1.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options by name
         self,
         providers: ModelProviders,
         settings: GatewaySettings,
         *,
         workflows: Mapping[str, PromptPolicy] | None = None,
         stale: StaleAnswers | None = None,
+        purses: Purses | None = None,
+        cache: AnswerCache | None = None,
+        uses: PromptUses | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
@@ -63,6 +73,9 @@ class Gateway:
         self._settings = settings
         self._workflows = workflows or {}
         self._stale = stale or NoStaleAnswers()
+        self._purses = purses
+        self._cache = cache
+        self._uses = uses
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
@@ -71,9 +84,26 @@ class Gateway:
         """Return the prompt's answer, or the degraded one that its policy has for an outage.
 
         Raises `NoAnswer` when every candidate failed or the deadline is over, `ModelsUnavailable` when none could
-        even be asked, `Retryable` when a provider named a later time that does not fit into the deadline.
+        even be asked, `BudgetExceeded` when there is no room for any, `Retryable` when a provider named a later time that does not fit into the deadline.
         """
+        prompt: Prompt[Any] = request.target
+        if self._uses is not None:
+            self._uses.note(prompt, context.tenant)
         call = self._begin(request, context)
+        fresh_for = self._settings.cache if prompt.cache is None else prompt.cache
+        if self._cache is None or not fresh_for:
+            return await self._answered(call, self._stale)
+        key = cache_key(prompt, call.policy, call.messages, context.tenant)
+        question = Question(key, prompt.reference, prompt.codec, fresh_for, call.policy.timeout)
+        began = self._clock()
+        ask_models = partial(self._answered, call, Earlier(self._cache, question))
+        answer, was_kept = await self._cache.answer(question, ask_models)
+        if was_kept:
+            answer, attempt = told(answer, self._clock() - began)
+            context.record(attempt)
+        return answer
+
+    async def _answered(self, call: Call, stale: StaleAnswers) -> AnyAnswer:
         line, ledger = call.line, call.ledger
         while (candidate := line.next(now := self._clock())) is not None:
             if candidate.ready_at > now:
@@ -103,8 +133,11 @@ class Gateway:
                     self._turn(call, candidate, asked.lease, trial, trial.result)
                 case _:
                     assert_never(trial.result)
+        breaches = [each.breach for each in line.candidates if each.breach is not None]
+        if breaches and len(breaches) == len(line.candidates):
+            raise breaches[-1]
         unmet = Unmet(call.prompt, call.policy, call.messages, line, ledger, call.tenant)
-        return await bridged(unmet, self._stale, self._clock())
+        return await bridged(unmet, stale, self._clock())
 
     def status(self, *, at: float, pid: int) -> GatewayStatus:
         """Return how things stand with the providers, `at` being now in seconds since the epoch."""
@@ -117,7 +150,9 @@ class Gateway:
         now = self._clock()
         self.traffic.called(now)
         line = Line(policy, messages, now + policy.timeout)
-        return Call(prompt, policy, messages, line, Ledger(context.record), context.tenant, Telling(context))
+        purse = None if self._purses is None else self._purses.purse(prompt, context)
+        ledger, telling = Ledger(context.record), Telling(context)
+        return Call(prompt, policy, messages, line, ledger, context.tenant, telling, purse)
 
     async def _wait(self, call: Call, candidate: Candidate, now: float) -> None:
         if not candidate.yields:
@@ -203,6 +238,9 @@ class Gateway:
     def _turn(
         self, call: Call, candidate: Candidate, lease: Lease | None, trial: Trial, fault: Fault
     ) -> None:
+        if candidate.breach is not None and not candidate.breach.cheaper:
+            call.ledger.note(candidate, trial, Move.FAIL.value)
+            raise candidate.breach
         now = self._clock()
         elsewhere = False
         if lease is not None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from podium.domain.answers import FailureKind
+from podium.domain.errors import BudgetExceeded
 from podium.gateway.failures import RULES, Action, Fault
 from podium.gateway.policy import CallPolicy
 from podium.gateway.traffic import Held
@@ -33,7 +34,7 @@ class Candidate:
     `messages` and `max_tokens` are those of its next request, `ready_at` the earliest time for it; until then it
     holds its place, or `yields`: goes after all who do not. `fault` is the latest, `told` the time before which the
     provider does not want to be asked. `held` is why it could not be asked when it was last looked at, `waited` the
-    seconds spent on such reasons. `extra`: its next request is a retry or a fallback, the retry bought for `price`.
+    seconds spent on such reasons, `breach` why no budget has room for it. `extra`: its next request is a retry or a fallback, the retry bought for `price`.
     `shunned` and `refused` are credentials that were asked to slow down, or turned down, in this call. Times are the
     gateway's clock, in seconds.
     """
@@ -57,6 +58,7 @@ class Candidate:
     shunned: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
     routes: Sequence[Route] = ()
+    breach: BudgetExceeded | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from pydantic import ValidationError
 
 from podium.domain.answers import Answer
+from podium.domain.budgets import Budget, Scope
+from podium.domain.durations import Duration, seconds
 from podium.domain.errors import InvalidDefinition, InvalidInput, NotInRun, PodiumError
 from podium.domain.ids import digest
 from podium.domain.operations import Codec, Execute, Intent, OperationKind
@@ -43,8 +45,10 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 class Prompt(Generic[T]):
     """A typed model call. Inside a run, `await classify(text=...)` returns an `Answer[T]`, recorded once.
 
-    `streams`: what the model writes is published in the run's stream as it comes. `version` is 8 hexadecimal characters that change with the template, the system text, the output type and
-    the policy. Made by `prompt(...)`.
+    `version` is 8 hexadecimal characters that change with the template, the system text, the output type and
+    the policy. `streams`: what the model writes is published in the run's stream as it comes. `budget` bounds all its
+    calls, `cache` is how many seconds an answer may be given again, None for what the settings say and 0 for never;
+    none of them changes the version. Made by `prompt(...)`.
     """
 
     name: str
@@ -56,6 +60,8 @@ class Prompt(Generic[T]):
     version: str
     codec: Codec = field(repr=False)
     streams: bool = False
+    budget: Budget | None = None
+    cache: float | None = None
 
     @property
     def reference(self) -> str:
@@ -147,6 +153,8 @@ def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are
     on_outage: Outage | Fallback | None = None,
     policy: PromptPolicy | None = None,
     stream: bool = False,
+    budget: Budget | str | None = None,
+    cache: Duration | None = None,
 ) -> Prompt[Output]:
     """Declare a typed model call: what is asked, in which form the answer comes, and of which models.
 
@@ -157,7 +165,10 @@ def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are
     often each model is shown its latest mistake. `max_tokens`: output of one request, doubled once when it is
     too short. `system`: what the model is told first. `validators`: functions of the value that return what is
     wrong with it, or None. `fallback_on_refusal`: whether the next candidate may answer what one refused.
-    `stream`: whether calls publish what the model writes in the run's stream. `hedge`: whether a second model or credential may be asked when the first is unusually late. `on_outage`: what
+    `stream`: whether calls publish what the model writes in the run's stream. `budget`: what all calls of this prompt
+    may come to, such as `"$5/day"`. `cache`: how long a clean answer is given again to whoever asks exactly the same,
+    such as `"24h"`; 0 for never. `hedge`: whether a second model or credential may be asked when the first is
+    unusually late. `on_outage`: what
     follows when no model can answer: `"fail"`, `Fallback(value)`, `"stale"` for an earlier answer, `"reschedule"` to
     try later. `policy`: all of these together; what is named by itself beats it. What is None or empty is left to the
     workflow's policy and the gateway's settings.
@@ -190,7 +201,17 @@ def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are
     _check_validators(validators, where)
     version = digest(template, system or "", as_json(form.schema), as_json(policy.identity()))[:8]
     codec = TypedCodec(Answer[output], f"the answer of {where}")  # type: ignore[valid-type]
-    return Prompt(name, parsed, form, policy, system, tuple(validators), version, codec, stream)
+    kept = None if cache is None else seconds(cache)
+    bound = _own_budget(budget, where)
+    return Prompt(name, parsed, form, policy, system, tuple(validators), version, codec, stream, bound, kept)
+
+
+def _own_budget(budget: Budget | str | None, where: str) -> Budget | None:
+    if isinstance(budget, str):
+        if "/" not in budget:
+            raise InvalidDefinition(f"{where}: budget={budget!r} has no period: write e.g. '$5/day'")
+        return Budget(budget, scope=Scope.PROMPT)
+    return budget
 
 
 def _check_fallback(on_outage: object, form: OutputForm[Any], where: str) -> None:

@@ -10,6 +10,7 @@ from podium.domain.runs import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from podium.domain.answers import CallAttempt
+    from podium.domain.budgets import Budget
     from podium.domain.ids import RunId
     from podium.domain.operations import Execute, OperationKind
     from podium.domain.runs import Run
@@ -22,8 +23,9 @@ class AttemptContext:
     `idempotency_key` is the same for every attempt of the operation, before and after a crash. `attempt`
     counts from 1. `record` notes a model call in the journal as soon as it has been made, before the
     operation has an outcome. `publish` adds a chunk of UTF-8 JSON to the run's stream; it may be called from
-    any thread. `workflow` and `tenant` are the run's. `supersede` marks there that what this attempt has published no longer counts; it is None where what
-    is published cannot be taken back.
+    any thread. `workflow` and `tenant` are the run's. `supersede` marks there that what this attempt has published no
+    longer counts; it is None where what is published cannot be taken back. `budget` is what its workflow lets each run
+    spend.
     """
 
     run: RunId
@@ -35,6 +37,7 @@ class AttemptContext:
     workflow: str = ""
     tenant: str = DEFAULT_TENANT
     supersede: Callable[[], None] | None = None
+    budget: Budget | None = None
 
     @classmethod
     def of(
@@ -46,10 +49,20 @@ class AttemptContext:
         record: Callable[[CallAttempt], None],
         publish: Callable[[bytes], None],
         supersede: Callable[[], None] | None = None,
+        budget: Budget | None = None,
     ) -> AttemptContext:
         """Return what an attempt of `run` may know."""
         return cls(
-            run.id, key, attempt, idempotency_key, record, publish, run.workflow, run.tenant, supersede
+            run.id,
+            key,
+            attempt,
+            idempotency_key,
+            record,
+            publish,
+            run.workflow,
+            run.tenant,
+            supersede,
+            budget,
         )
 
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, cast
 
 import httpx2
 from anthropic import AsyncAnthropic
 from pydantic_ai.models import Model
-from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.models.anthropic import AnthropicModel, AnthropicModelSettings
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.settings import ModelSettings
 
-from podium.ports.models import ModelRequest, TokenProbability
+from podium.ports.models import ModelRequest, Role, TokenProbability
 from podium.providers import profiles
 from podium.providers.http import new_client
 from podium.providers.profiles import Feature
 from podium.providers.translation import settings_of
 from podium.providers.vendors import Access
+
+# Characters of system text from which the service keeps it for the next request: it takes no fewer than 1,024 tokens.
+_WORTH_KEEPING: Final = 4096
 
 
 def connect(access: Access) -> AnthropicConnection:
@@ -55,7 +58,11 @@ class AnthropicConnection:
         """Return the settings of one request."""
         del asked
         profile: Mapping[str, Any] = model.profile
-        return settings_of(request, samples=not profile.get("anthropic_disallows_sampling_settings"))
+        common = settings_of(request, samples=not profile.get("anthropic_disallows_sampling_settings"))
+        settings = cast("AnthropicModelSettings", common)
+        if sum(len(each.text) for each in request.messages if each.role is Role.SYSTEM) >= _WORTH_KEEPING:
+            settings["anthropic_cache_instructions"] = True
+        return settings
 
     def tokens(self, details: Mapping[str, Any]) -> tuple[TokenProbability, ...]:
         """None: this API has no probabilities."""

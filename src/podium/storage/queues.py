@@ -19,11 +19,12 @@ from sqlalchemy import (
 )
 
 from podium.domain.attempts import decode_note
+from podium.domain.budgets import Budget
 from podium.domain.errors import InvalidInput
 from podium.domain.ids import RunId
 from podium.domain.journal import EntryType
 from podium.domain.money import Money
-from podium.domain.queues import Budget, Queue, QueueUse, Rate, Spent, Used, room
+from podium.domain.queues import Queue, QueueUse, Rate, Spent, Used, room
 from podium.domain.states import RunState
 from podium.ports.queues import Admission, Admitted, Full, Stored
 from podium.storage import blobs

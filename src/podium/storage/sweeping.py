@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, bindparam, case, delete, func, literal_column, select, tuple_, union_all
 
 from podium.storage.blobs import DIGEST_SIZE, MOST_CHILDREN, Form, Key, children_of
-from podium.storage.tables import archive_values, blobs, journal, kept_values, runs
+from podium.storage.tables import archive_values, blobs, cached_answers, journal, kept_values, runs
 
 if TYPE_CHECKING:
     from sqlalchemy import CTE, Connection, Select, SelectBase
@@ -28,6 +28,7 @@ _REFERENCES: Final = (
     (archive_values.c.tenant, archive_values.c.digest),
     (runs.c.tenant, runs.c.input_digest),
     (runs.c.tenant, runs.c.output_digest),
+    (cached_answers.c.tenant, cached_answers.c.answer_digest),
 )
 _REMOVE: Final = delete(blobs).where(
     blobs.c.tenant == bindparam("of_tenant"), blobs.c.digest == bindparam("the_digest")

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from podium.app.database import open_database
+from podium.app.gateway import Means, gateway_on
 from podium.app.podium import Podium
 from podium.domain.durations import Duration, seconds
 from podium.domain.happenings import EntryMade, Happening, RunMoved
@@ -368,9 +369,9 @@ class Harness(Podium):
         watched = {kind: self._calls.over(executors[kind]) for kind in _WORK}
         return {**executors, **watched}
 
-    def _gateway(self, providers: Any, policies: Any) -> Gateway:
-        settings, waits = self._settings.gateway, self._waits
-        return Gateway(providers, settings, workflows=policies, clock=waits, sleep=waits.sleep)
+    def _gateway(self, providers: Any, policies: Any, stack: AsyncExitStack) -> Gateway:
+        means = Means(self._storage, providers, self._settings, self._environment, self._budgets, self._clock)
+        return gateway_on(means, stack, policies, clock=self._waits, sleep=self._waits.sleep)
 
     def _handle(self, run_id: RunId, workflow: Workflow[Any, R]) -> RunHandle[R]:
         run = HarnessRun(run_id, workflow, self.runs, self._engine, self._fork, self.stream)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine
-from typing import Any
+from collections.abc import Callable, Collection, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from podium.domain.errors import ControlFlow, Retryable, StepStalled, Terminal
 from podium.domain.operations import Execute, Operation
@@ -14,7 +15,29 @@ from podium.engines.embedded.host import Host
 from podium.flow.failures import error_record
 from podium.ports.execution import AttemptContext, Executor
 
+if TYPE_CHECKING:
+    from podium.domain.answers import CallAttempt
+    from podium.domain.runs import Run
+
 _log = logging.getLogger(__name__)
+
+
+def context_of(
+    host: Host,
+    run: Run,
+    key: str,
+    number: int,
+    once: str,
+    record: Callable[[CallAttempt], None],
+    tell: Callable[[bytes | None], None],
+) -> AttemptContext:
+    """Return what an attempt may know about itself.
+
+    `once` is the idempotency key. `tell` adds a chunk to the run's stream or, given None, takes its chunks back.
+    """
+    workflow = host.workflows.find(run.workflow, run.version)
+    budget = None if workflow is None else workflow.budget
+    return AttemptContext.of(run, key, number, once, record, tell, partial(tell, None), budget)
 
 
 async def attempt(

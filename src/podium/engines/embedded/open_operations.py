@@ -23,13 +23,12 @@ from podium.domain.operations import (
 )
 from podium.domain.outcomes import Done, Failed, Outcome, Retry, Suspended
 from podium.engines.embedded.alarm import call_at
-from podium.engines.embedded.attempts import attempt
+from podium.engines.embedded.attempts import attempt, context_of
 from podium.engines.embedded.mailbox import Mailbox
 from podium.engines.embedded.publishing import thread_safe, told
 from podium.engines.embedded.settling import settled
 from podium.engines.embedded.spawning import cancelled_child, child_of, review_for, start_of_child
 from podium.flow.failures import encode_error
-from podium.ports.execution import AttemptContext
 from podium.ports.journal import Change, CloseReviews, OpenReview, SupersedeChunks, TakeDelivery
 
 if TYPE_CHECKING:
@@ -319,7 +318,7 @@ class OpenOperations:
 
         once = digest(self._run.id, repeated_key(key, self._times(key)))
         tell = thread_safe(partial(self._tell, key, number), asyncio.get_running_loop())
-        context = AttemptContext.of(self._run, key, number, once, note_call, tell, partial(tell, None))
+        context = context_of(self._host, self._run, key, number, once, note_call, tell)
         try:
             executor = self._host.executors[operation.intent.kind]
             outcome = await attempt(executor, operation, request, context, self._host)

@@ -32,6 +32,7 @@ from podium.storage.tables.runs import (
     attributes,
     runs,
 )
+from podium.storage.tables.spending import budget_holds, budget_windows, cached_answers, prompt_versions
 from podium.storage.tables.triggers import emitted, emitted_keys, triggers
 
 __all__ = [
@@ -53,6 +54,9 @@ __all__ = [
     "archives",
     "attributes",
     "blobs",
+    "budget_holds",
+    "budget_windows",
+    "cached_answers",
     "chunks",
     "decisions",
     "emitted",
@@ -65,6 +69,7 @@ __all__ = [
     "kept_values",
     "metadata",
     "owner",
+    "prompt_versions",
     "queues",
     "reviews",
     "runs",

@@ -1,0 +1,1 @@
+"""Budgets of model calls: reserved before a request, settled after it."""

@@ -1,0 +1,81 @@
+"""A call's purse: what bounds it, and what each of its requests sets aside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from podium.domain.answers import Usage
+from podium.domain.budgets import Budget, Charge, Spender
+from podium.domain.money import Money
+from podium.gateway.budgets.budgets import Budgets, Reservation
+from podium.gateway.budgets.estimate import estimate
+
+if TYPE_CHECKING:
+    from podium.gateway.prompt import Prompt
+    from podium.ports.execution import AttemptContext
+    from podium.ports.models import Message
+    from podium.ports.prices import Prices
+
+
+class Purses:
+    """Gives each call its purse.
+
+    A model whose price nobody knows is taken to cost as much as its dearest request so far, which for the first one is
+    nothing.
+    """
+
+    def __init__(self, budgets: Budgets, prices: Prices) -> None:
+        self._budgets = budgets
+        self._prices = prices
+        self._dearest: dict[str, Money] = {}
+
+    def purse(self, prompt: Prompt[Any], context: AttemptContext) -> Purse | None:
+        """Return the purse of a call, None when nothing bounds it."""
+        own = [budget for budget in (prompt.budget, context.budget) if budget is not None]
+        spender = Spender(context.tenant, context.workflow or None, context.run, prompt.name)
+        budgets = self._budgets.applying(spender, own)
+        return Purse(self, spender, budgets) if budgets else None
+
+    async def reserve(
+        self, spender: Spender, budgets: Sequence[Budget], model: str, usage: Usage, patience: float
+    ) -> Reservation:
+        """Set aside what `usage` of `model` may cost; see `Budgets.reserve`."""
+        cost = self._prices.price(model, usage)
+        if cost is None:
+            cost = self._dearest.get(model, Money())
+        return await self._budgets.reserve(spender, Charge.of(cost, usage), budgets, patience=patience)
+
+    def learn(self, model: str, cost: Money) -> None:
+        """Take note of what a request came to."""
+        if cost > self._dearest.get(model, Money()):
+            self._dearest[model] = cost
+
+
+class Purse:
+    """What bounds one call."""
+
+    def __init__(self, purses: Purses, spender: Spender, budgets: Sequence[Budget]) -> None:
+        self._purses = purses
+        self._spender = spender
+        self._budgets = budgets
+
+    async def before_request(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        max_tokens: int,
+        schema: Mapping[str, Any] | None,
+        patience: float,
+    ) -> Reservation:
+        """Set aside what a request may come to.
+
+        Waits up to `patience` seconds for what other calls have set aside and may not need. Raises `BudgetExceeded`.
+        """
+        usage = estimate(messages, max_tokens, schema)
+        return await self._purses.reserve(self._spender, self._budgets, model, usage, patience)
+
+    def after_request(self, reservation: Reservation, model: str, cost: Money, usage: Usage) -> None:
+        """Count what the request came to."""
+        self._purses.learn(model, cost)
+        reservation.settle(Charge.of(cost, usage))

@@ -1,0 +1,58 @@
+"""The price list of all models that Podium knows how to call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from podium.domain.answers import Usage
+from podium.domain.errors import PodiumError
+from podium.domain.money import Money
+from podium.providers import names
+from podium.providers.prices import Prices
+from podium.providers.vendors import VENDORS, Access
+
+_MOST: Final = 10_000
+
+
+class PriceList:
+    """Prices by the names under which models are asked for. Models on this machine cost nothing.
+
+    `environment` says where vendors' models are reached: elsewhere, the vendor's own prices do not count. `prices`
+    knows what tokens cost.
+    """
+
+    def __init__(self, environment: Mapping[str, str], prices: Prices) -> None:
+        self._environment = environment
+        self._prices = prices
+        self._known: dict[tuple[str, int, int], Money | None] = {}
+
+    def price(self, model: str, usage: Usage) -> Money | None:
+        """See `Prices.price`."""
+        # Asked of the table for a round number of tokens, which is seldom another one: each question takes 50 µs.
+        key = (model, _rounded(usage.input_tokens), _rounded(usage.output_tokens))
+        if key not in self._known:
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            self._known[key] = self._find(model, Usage(key[1], key[2]))
+        return self._known[key]
+
+    def _find(self, model: str, usage: Usage) -> Money | None:
+        try:
+            parsed = names.parse(model)
+            if parsed.provider == names.LOCAL:
+                return Money()
+            if parsed.provider not in VENDORS:
+                return None
+            access = Access.find(VENDORS[parsed.provider], self._environment, parsed.base_url)
+        except PodiumError:
+            return None
+        return self._prices.cost_of(
+            access.vendor.name, parsed.model, usage, base_url=access.base_url if access.foreign else None
+        )
+
+
+def _rounded(tokens: int) -> int:
+    """Return the number, rounded up by at most a sixteenth."""
+    step = 1 << max(tokens.bit_length() - 5, 0)
+    return -(-tokens // step) * step
