@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
@@ -11,14 +12,14 @@ import orjson
 from podium.domain.answers import CallAttempt
 from podium.domain.attempts import decode_note
 from podium.domain.attributes import Attributes
-from podium.domain.errors import ErrorRecord, RunCancelled
-from podium.domain.history import decode_retry
+from podium.domain.errors import ErrorRecord
+from podium.domain.history import decode_retry, history_of
 from podium.domain.ids import RunId, child_run_id, operation_key, repeated_key
 from podium.domain.journal import Entry, EntryType
 from podium.domain.operations import OperationKind
 from podium.domain.runs import Run
 from podium.flow.compensation import BARRIER
-from podium.flow.failures import decode_error
+from podium.flow.failures import decode_error, ended_for_good
 from podium.storage.in_flight import OpenEffect
 
 
@@ -123,10 +124,14 @@ def timeline_of(
 def _operations(run: Run, entries: Sequence[Entry]) -> Iterator[TimelineOperation]:
     struck_by = _struck_by(entries)
     undoing: set[str] = set()
-    cancelled_children: dict[str, int] = {}
+    # As many as `children_before` counts when a child is started.
+    children_before: Counter[str] = Counter()
+    void = {each.seq for ends in history_of(entries).void.values() for each in ends}
     # What one retry struck at a key is another operation than what came at that key after.
     under_way: dict[tuple[str, int], TimelineOperation] = {}
     for entry in entries:
+        if entry.type is EntryType.RETRY:
+            children_before.update(decode_retry(entry.payload).unanswered)
         if entry.type in _OF_THE_RUN:
             continue
         retry = struck_by.get(entry.seq, 0)
@@ -144,10 +149,9 @@ def _operations(run: Run, entries: Sequence[Entry]) -> Iterator[TimelineOperatio
             undoing.add(_branch(entry.key))
             continue
         if entry.kind is OperationKind.CHILD:
-            times = cancelled_children.get(entry.key, 0)
+            times = children_before[entry.key]
             operation.child = child_run_id(run.id, repeated_key(entry.key, times))
-            if retry and operation.error is not None and operation.error.type == RunCancelled.__name__:
-                cancelled_children[entry.key] = times + 1
+            children_before[entry.key] += entry.seq in void and ended_for_good(entry)
         yield operation
     yield from under_way.values()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,11 +17,13 @@ class RetryNote:
 
     `struck` are the numbers of the entries that no longer count; `reusable` those of them whose outcomes are
     taken again when the code asks for the same once more. `active_seconds` is what the run had used by then.
+    `unanswered` are the keys of the reviews and child runs that the failure closed or cancelled without an outcome.
     """
 
     struck: tuple[int, ...]
     reusable: tuple[int, ...]
     active_seconds: float
+    unanswered: tuple[str, ...] = ()
 
 
 _codec = TypedCodec(RetryNote, "a retry")
@@ -51,7 +54,7 @@ class History:
     outcomes to be taken again, `void` those to be brought about anew, by journal key. `patches` are the keys at
     which new code was taken. `began_at` is when the present generation began, if that is recorded (seconds since
     the epoch), `carried` what the earlier ones had used, `active_seconds` what the run had used when it was last
-    retried.
+    retried, if it `is_retried`. `unanswered` counts, by key, the reviews and child runs that failures closed or cancelled.
     """
 
     entries: Sequence[Entry]
@@ -62,6 +65,8 @@ class History:
     began_at: float | None = None
     carried: Spending = field(default_factory=Spending)
     active_seconds: float = 0.0
+    is_retried: bool = False
+    unanswered: Mapping[str, int] = field(default_factory=dict)
 
 
 _RARE = frozenset({EntryType.PATCH, EntryType.RETRY, EntryType.CONTINUED})
@@ -75,12 +80,14 @@ def history_of(journal: Sequence[Entry]) -> History:
         return History(journal)
     struck: set[int] = set()
     reusable: set[int] = set()
+    unanswered: Counter[str] = Counter()
     began_at, carried, active_seconds = None, Spending(), 0.0
     for entry in rare:
         if entry.type is EntryType.RETRY:
             note = decode_retry(entry.payload)
             struck.update(note.struck)
             reusable.update(note.reusable)
+            unanswered.update(note.unanswered)
             active_seconds = note.active_seconds
         elif entry.type is EntryType.CONTINUED:
             began_at, carried = entry.at, _spending.decode(entry.payload)
@@ -98,4 +105,6 @@ def history_of(journal: Sequence[Entry]) -> History:
         began_at=began_at,
         carried=carried,
         active_seconds=active_seconds,
+        is_retried=any(entry.type is EntryType.RETRY for entry in rare),
+        unanswered=unanswered,
     )

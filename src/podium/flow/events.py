@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
 from podium.domain.durations import Duration, seconds
@@ -60,6 +60,13 @@ class UnclaimedEvents:
             return True
         self._waiting.setdefault(name, {})[key] = settle
         return False
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """The events that nobody has taken, in the order in which they were recorded."""
+        return sorted(
+            (entry for kept in self._entries.values() for entry in kept), key=lambda entry: entry.seq
+        )
 
     def forget(self, name: str, key: str) -> None:
         """The wait at `key` has been settled or given up."""

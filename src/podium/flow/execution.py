@@ -175,6 +175,11 @@ class Execution:
         return list(dict.fromkeys(line for line in lines if line is not None))
 
     @property
+    def unclaimed(self) -> Sequence[Entry]:
+        """The entries of events that were recorded for the code and that it has not taken, in `seq` order."""
+        return self._unclaimed.entries
+
+    @property
     def undone(self) -> Sequence[str]:
         """The journal keys of the steps that have been undone."""
         return self._scope.undone

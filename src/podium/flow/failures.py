@@ -8,8 +8,16 @@ from types import FrameType
 
 import orjson
 
-from podium.domain.errors import ErrorRecord, NoAnswer, Rejected, Retryable, StepFailed, UnknownRun
-from podium.domain.journal import Entry
+from podium.domain.errors import (
+    ErrorRecord,
+    NoAnswer,
+    Rejected,
+    Retryable,
+    RunCancelled,
+    StepFailed,
+    UnknownRun,
+)
+from podium.domain.journal import Entry, EntryType
 
 _OWN_PACKAGE = str(Path(__file__).parents[1])
 _SAME_CLASS = {cls.__name__: cls for cls in (NoAnswer, Rejected, UnknownRun)}
@@ -67,6 +75,11 @@ def encode_error(record: ErrorRecord) -> bytes:
 def decode_error(data: bytes) -> ErrorRecord:
     """Return the error record that `encode_error` stored."""
     return ErrorRecord(**orjson.loads(data))
+
+
+def ended_for_good(entry: Entry) -> bool:
+    """Return whether the child run whose end `entry` records has completed or was cancelled, and can go on no more."""
+    return entry.type is EntryType.DONE or decode_error(entry.payload).type == RunCancelled.__name__
 
 
 def message_of(error: BaseException) -> str:

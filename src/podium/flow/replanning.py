@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from podium.domain.history import History
 from podium.domain.ids import digest
 from podium.domain.journal import DELIVERED, Entry, EntryType, Signal
+from podium.domain.operations import AskPerson, StartChild
 from podium.flow.compensation import BARRIER
 from podium.flow.execution import CodeChanged, Execution
 from podium.flow.patches import Patches
@@ -47,13 +48,16 @@ class Replay:
     """A run's code, given journal entries away from any engine: nothing is begun, nothing is recorded.
 
     `asked_after` are the operations that the code has asked for, by key, each with the number of the entry after
-    which it did.
+    which it did; `effects` the keys of the reviews and child runs that end with the run; `withdrawn`
+    the keys of those that it gave up.
     """
 
     def __init__(self, workflow: Workflow[Any, Any], run: Run, history: History) -> None:
         began = run.started_at or run.created_at
         self.execution = execution_of(run, history, began, is_live=run.started_at is None)
         self.asked_after: dict[str, int] = {}
+        self.effects: list[str] = []
+        self.withdrawn: set[str] = set()
         self._last = 0
         self.execution.start(partial(workflow.call, run.input))
         self._take()
@@ -87,15 +91,21 @@ class Replay:
     def _take(self) -> None:
         for operation in self.execution.take_requests():
             self.asked_after[operation.key] = self._last
-        self.execution.take_withdrawn()
+            if _ends_with_its_run(operation.intent.request):
+                self.effects.append(operation.key)
+        self.withdrawn.update(self.execution.take_withdrawn())
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPlan:
-    """The numbers of the entries that do not count any more, and which of them are taken again when asked for."""
+    """The numbers of the entries that do not count any more, and which of them are taken again when asked for.
+
+    `unanswered` are the keys of the reviews and child runs that ended with the failure, before they had an outcome.
+    """
 
     struck: tuple[int, ...]
     reusable: tuple[int, ...]
+    unanswered: tuple[str, ...]
 
 
 def plan_retry(workflow: Workflow[Any, Any], run: Run, history: History) -> RetryPlan:
@@ -103,21 +113,26 @@ def plan_retry(workflow: Workflow[Any, Any], run: Run, history: History) -> Retr
 
     Raises `CodeChanged` when the code no longer fits what came before the failure.
     """
-    fatal, undone, failed_at, asked_after = _failure(workflow, run, history)
+    failure = _failure(workflow, run, history)
+    fatal, asked_after = failure.fatal, failure.asked_after
     void = fatal | {
-        entry.seq for entry in history.entries if entry.key in undone and entry.type is EntryType.DONE
+        entry.seq for entry in history.entries if entry.key in failure.undone and entry.type is EntryType.DONE
     }
     begin_anew = {entry.key for entry in history.entries if entry.seq in fatal}
-    kept = {entry.seq for entry in _kept(workflow, run, history, history.entries, void, begin_anew)}
+    beginning = _kept(workflow, run, history, history.entries, void, begin_anew)
+    kept = {entry.seq for entry in beginning.entries}
     struck = [entry for entry in history.entries if entry.seq not in kept]
     reusable = [
         entry.seq
         for entry in struck
         if entry.type is EntryType.DONE
         and entry.seq not in void
-        and asked_after.get(entry.key, math.inf) < failed_at
+        and asked_after.get(entry.key, math.inf) < failure.at
     ]
-    return RetryPlan(tuple(entry.seq for entry in struck), tuple(reusable))
+    # Those that the code gives up this time too are not opened again.
+    answered = {*beginning.withdrawn} | {entry.key for entry in history.entries if entry.type in DELIVERED}
+    unanswered = [key for key in failure.effects if key not in answered]
+    return RetryPlan(tuple(entry.seq for entry in struck), tuple(reusable), tuple(unanswered))
 
 
 def plan_fork(
@@ -127,13 +142,27 @@ def plan_fork(
 
     Raises `CodeChanged` when the code does not fit them, `Undecodable` for a value that does not fit its type.
     """
-    return list(_kept(workflow, run, history, beginning, frozenset(), frozenset()))
+    return _kept(workflow, run, history, beginning, frozenset(), frozenset()).entries
 
 
-def _failure(
-    workflow: Workflow[Any, Any], run: Run, history: History
-) -> tuple[frozenset[int], Collection[str], float, dict[str, int]]:
-    """Return the entries that the run failed of, the keys that were undone, and when what was asked for."""
+class _Failure(NamedTuple):
+    """The entries that a run failed of, the keys that were undone, after which entry, and what was asked for when."""
+
+    fatal: frozenset[int]
+    undone: Collection[str]
+    at: float
+    asked_after: Mapping[str, int]
+    effects: Sequence[str]
+
+
+class _Beginning(NamedTuple):
+    """The entries that the code still asks for, and the keys of what it gave up on the way."""
+
+    entries: Sequence[Entry]
+    withdrawn: Collection[str]
+
+
+def _failure(workflow: Workflow[Any, Any], run: Run, history: History) -> _Failure:
     timeouts = {
         entry.seq
         for entry in history.entries
@@ -148,7 +177,8 @@ def _failure(
     fatal = (result.entries if isinstance(result, Errored) else frozenset()) | timeouts
     first = min(fatal, default=math.inf)
     undoing = [after for key, after in replay.asked_after.items() if f":{BARRIER}#" in key]
-    return fatal, undone, min([first, *(after + 0.5 for after in undoing)]), replay.asked_after
+    at = min([first, *(after + 0.5 for after in undoing)])
+    return _Failure(fatal, undone, at, replay.asked_after, replay.effects)
 
 
 def _kept(
@@ -158,7 +188,8 @@ def _kept(
     entries: Sequence[Entry],
     void: Collection[int],
     begin_anew: Collection[str],
-) -> Iterator[Entry]:
+) -> _Beginning:
+    kept = []
     with closing(Replay(workflow, run, history)) as replay:
         for entry in entries:
             if entry.seq in void or not replay.asks_for(entry):
@@ -167,4 +198,9 @@ def _kept(
                 # Its earlier attempts do not count against it.
                 continue
             replay.give(entry)
-            yield entry
+            kept.append(entry)
+        return _Beginning(kept, frozenset(replay.withdrawn))
+
+
+def _ends_with_its_run(request: object) -> bool:
+    return isinstance(request, AskPerson) or (isinstance(request, StartChild) and not request.outlives)

@@ -78,6 +78,13 @@ class TakeDelivery:
 
 
 @dataclass(frozen=True, slots=True)
+class PutBack:
+    """Put events that were taken into their run's inbox again, in this order and before all that are there."""
+
+    events: Sequence[Delivery]
+
+
+@dataclass(frozen=True, slots=True)
 class Renew:
     """Let a run go on as new after `generation`: with this input, of this version, with an empty journal.
 
@@ -120,6 +127,7 @@ Change = (
     | CloseReviews
     | Deliver
     | TakeDelivery
+    | PutBack
     | Renew
     | PublishChunk
     | SupersedeChunks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Boolean, Double, LargeBinary, Text, bindparam, delete, insert, select
+from sqlalchemy import Boolean, Double, LargeBinary, Text, bindparam, delete, func, insert, select, update
 
 from podium.domain.errors import UnknownRun
 from podium.storage.present import insert_unless_present
@@ -61,6 +61,16 @@ def deliver(conn: Connection, delivery: Delivery) -> None:
     """Put `delivery` into the inbox of its run; raises `UnknownRun`."""
     if conn.execute(DELIVER, delivery_row(delivery)).rowcount != 1:
         raise unknown_run(delivery.run)
+
+
+def put_back(conn: Connection, events: Sequence[Delivery]) -> None:
+    """Put events into the inbox of their run again, in this order and before all others; raises `UnknownRun`."""
+    # Ids below zero: whoever remembers the last id that he saw does not see them, but a run that is loaded does.
+    lowest = min(conn.scalar(select(func.min(inbox.c.id))) or 0, 0) - len(events)
+    for id, event in enumerate(events, lowest):
+        deliver(conn, event)
+        last = select(func.max(inbox.c.id)).scalar_subquery()
+        conn.execute(update(inbox).where(inbox.c.id == last).values(id=id))
 
 
 def accept_event(conn: Connection, event: Delivery, dedupe: str | None) -> bool:

@@ -18,7 +18,7 @@ from podium.domain.runs import Spending
 from podium.domain.states import RunState
 from podium.engines.embedded.open_operations import OpenOperations
 from podium.engines.embedded.run_journal import RunJournal
-from podium.engines.embedded.spawning import end_of_run
+from podium.engines.embedded.spawning import end_of_run, put_back
 from podium.engines.embedded.spending import SpendingMeter
 from podium.flow.failures import error_record
 from podium.flow.replanning import execution_of, plan_retry
@@ -55,7 +55,7 @@ class ActiveRun:
         self._is_new = loaded.is_new
         # The code of a generation that begins now has not run before either.
         self._is_fresh = loaded.is_new or self.run.id in host.renewed
-        host.renewed.discard(self.run.id)
+        self._pausing = list(host.renewed.pop(self.run.id, ()))
         self._must_end = must_end
         self._journal = RunJournal(host, self.run.id, len(loaded.entries))
         # The run's time begins when its code first does, however long it was pending.
@@ -65,7 +65,7 @@ class ActiveRun:
         self._signalled = False
         self._signal_unheard = False
         self._unwritten_patches = 0
-        self._pausing: list[int] = []
+        self._late: list[Entry] = []
         self._closed = False
 
     @property
@@ -81,7 +81,7 @@ class ActiveRun:
         """
         try:
             self._read_history(self._loaded.entries)
-        except PodiumError as lost:
+        except Exception as lost:  # noqa: BLE001 - a journal that cannot be read concerns this run alone
             self._read_history(())
             self._set_out(taken)
             self._block(error_record(lost))
@@ -173,11 +173,13 @@ class ActiveRun:
             self._rouse,
             self._block,
         )
+        self._operations.held = bool(self._pausing)
 
     def _retry(self, taken: Sequence[Change]) -> None:
         plan = plan_retry(self._workflow, self.run, self._history)
-        note = RetryNote(plan.struck, plan.reusable, self._meter.active_seconds)
-        entry = self._journal.mark(EntryType.RETRY, "", "retry", encode_retry(note), None, *taken)
+        note = RetryNote(plan.struck, plan.reusable, self._meter.active_seconds, plan.unanswered)
+        payload = encode_retry(note)
+        entry = self._journal.mark(EntryType.RETRY, "", "retry", payload, self._on_disk, *taken)
         self._read_history([*self._loaded.entries, entry])
         self._meter.go_on()
 
@@ -199,7 +201,10 @@ class ActiveRun:
         if entry.type in DELIVERED and self._execution.result is None:
             self._execution.deliver(entry)
             self._take_stock()
-        elif entry.type is not EntryType.SIGNAL:
+            return
+        if self._execution.result is not None:
+            self._late.append(entry)
+        if entry.type is not EntryType.SIGNAL:
             # Nothing to deliver, or nobody: that the code had asked for it must be so all the same.
             self._execution.expects(entry)
 
@@ -282,14 +287,17 @@ class ActiveRun:
         self._host.left(self.run.id, None)
 
     def _pause(self) -> None:
-        taken = [TakeDelivery(delivery) for delivery in self._pausing]
         self.close()
-        self._move(RunState.PAUSED, *taken, waiting_on=PAUSED, then=self._left)
+        self._move(RunState.PAUSED, *self._unpaused, waiting_on=PAUSED, then=self._left)
+
+    @property
+    def _unpaused(self) -> list[Change]:
+        return [TakeDelivery(delivery) for delivery in self._pausing]
 
     def _stop_pausing(self) -> None:
         self._operations.held = False
         if self._pausing:
-            self._host.journal.commit([TakeDelivery(delivery) for delivery in self._pausing])
+            self._host.journal.commit(self._unpaused)
             self._pausing.clear()
 
     def _block(self, error: ErrorRecord) -> None:
@@ -300,10 +308,13 @@ class ActiveRun:
             self._end(RunState.CANCELLED, None, ErrorRecord(RunCancelled.__name__, said))
             return
         self.close()
-        self._move(RunState.BLOCKED, error=error, waiting_on=error.message, then=self._left)
+        self._move(RunState.BLOCKED, *self._unpaused, error=error, waiting_on=error.message, then=self._left)
 
     def _finish(self, result: Result) -> None:
         if isinstance(result, Continued):
+            if self._journal.unwritten:
+                # It may be something that the code would have to hear of when it goes on as new.
+                return
             try:
                 encoded = self._workflow.encode_input(result.arguments, result.keywords)
             except PodiumError as refusal:
@@ -320,24 +331,14 @@ class ActiveRun:
         # Going on as new is when a run changes over to new code.
         version = (self._host.workflows.current(self._workflow.name) or self._workflow).version
         renew = Renew(self.run.id, self.run.generation, encoded, version, at, spending)
-        began = Entry(
-            self.run.id,
-            1,
-            EntryType.CONTINUED,
-            None,
-            "",
-            "continued",
-            "",
-            1,
-            encode_spending(spending),
-            at,
-            at,
-        )
-        changes = (*given_up, CloseReviews(self.run.id), renew, Append(began))
+        used = encode_spending(spending)
+        began = Entry(self.run.id, 1, EntryType.CONTINUED, None, "", "continued", "", 1, used, at, at)
+        unheard = put_back(self.run, (*self._execution.unclaimed, *self._late))
+        changes = (*given_up, CloseReviews(self.run.id), renew, Append(began), *unheard)
         self._host.journal.commit(changes, self._renewed)
 
     def _renewed(self) -> None:
-        self._host.renewed.add(self.run.id)
+        self._host.renewed[self.run.id] = self._pausing
         self._left()
         self._host.mailed()
         self._host.child(self.run)
@@ -349,7 +350,7 @@ class ActiveRun:
         end = end_of_run(self.run, output, error, self._host.clock(), asked_people=asked_people)
         others_to_tell = given_up or self.run.parent is not None
         then = self._ended if others_to_tell else self._left
-        self._move(state, *given_up, *end, output=output, error=error, then=then)
+        self._move(state, *self._unpaused, *given_up, *end, output=output, error=error, then=then)
 
     def _ended(self) -> None:
         self._host.mailed()

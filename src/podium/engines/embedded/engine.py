@@ -20,7 +20,7 @@ from podium.engines.embedded.audience import Audience
 from podium.engines.embedded.controls import Course, course_for
 from podium.engines.embedded.host import Host
 from podium.engines.embedded.line import Line
-from podium.engines.embedded.spawning import end_of_run, last_move, taking
+from podium.engines.embedded.spawning import answer_of_ended, end_of_run, last_move, taking
 from podium.engines.embedded.watcher import Watcher
 from podium.ports.journal import Journal, LoadedRun, MoveRun
 
@@ -262,7 +262,7 @@ class EmbeddedEngine:
             kinds.append(DeliveryKind.RETRY)
         match course_for(run.state, kinds, has_begun=not loaded.is_new):
             case Course.DROP_MAIL:
-                self._drop_mail(run.id)
+                self._drop_mail(run)
                 # Whoever waits for it read an older row.
                 self.waiters.moved(last_move(run))
             case Course.CANCEL:
@@ -290,6 +290,7 @@ class EmbeddedEngine:
     def _enter(self, workflow: AnyWorkflow, loaded: LoadedRun, *, must_end: bool) -> None:
         run, must_end = loaded.run, must_end and loaded.run.state is RunState.BLOCKED
         self._unblocked.discard(run.id)
+        self._watcher.loaded(loaded.events)
         self._active[run.id] = active = ActiveRun(self._host, workflow, loaded, must_end=must_end)
         # From a callback and not from here: workflow code may not run inside a task of this loop.
         asyncio.get_running_loop().call_soon(self._begin, active)
@@ -308,13 +309,14 @@ class EmbeddedEngine:
         wanted = only is None or run.id == only or (run.parent is not None and run.id.startswith(f"{only}/"))
         return wanted and self._workflows.find(run.workflow, run.version) is not None
 
-    def _drop_mail(self, run_id: RunId) -> None:
-        taken = taking(self._watcher.take_mail(run_id))
-        if taken:
-            self._ending.add(run_id)
-            self._journal.commit(taken, partial(self._has_ended, run_id))
+    def _drop_mail(self, run: Run) -> None:
+        changes = answer_of_ended(run, self._watcher.take_mail(run.id), self._clock())
+        if changes:
+            self._ending.add(run.id)
+            self._journal.commit(changes, partial(self._has_answered, run.id))
 
-    def _has_ended(self, run_id: RunId) -> None:
+    def _has_answered(self, run_id: RunId) -> None:
+        self._watcher.look()
         self._ending.discard(run_id)
         self._left(run_id, None)
 
@@ -329,8 +331,7 @@ class EmbeddedEngine:
 
         def done() -> None:
             self._tell(moved)
-            self._watcher.look()
-            self._has_ended(run.id)
+            self._has_answered(run.id)
 
         self._journal.commit([move, *also], done)
 

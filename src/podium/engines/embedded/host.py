@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,8 @@ class Host:
     `clock` returns seconds since the epoch, `jitter` a random number from 0 to 1. `work` runs an attempt as a
     task of that name, for whose end closing waits. `tell` passes on what is on disk. `left` is called when a run has left memory,
     with the time of its next timer; `child` when a run has started another, or goes on as new; `mailed` when one has put
-    something into the inbox of another. `renewed` holds the runs that have just gone on as new, whose code has not begun.
+    something into the inbox of another. `renewed` holds the runs that have just gone on as new, whose code
+    has not begun, with the ids of the deliveries that ask for them to be paused.
     """
 
     journal: Journal
@@ -38,4 +39,4 @@ class Host:
     left: Callable[[RunId, float | None], None]
     child: Callable[[Run], None]
     mailed: Callable[[], None]
-    renewed: set[RunId] = field(default_factory=set)
+    renewed: dict[RunId, Sequence[int]] = field(default_factory=dict)

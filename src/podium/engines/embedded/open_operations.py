@@ -27,7 +27,7 @@ from podium.engines.embedded.attempts import attempt, context_of
 from podium.engines.embedded.mailbox import Mailbox
 from podium.engines.embedded.publishing import thread_safe, told
 from podium.engines.embedded.settling import settled
-from podium.engines.embedded.spawning import cancelled_child, child_of, review_for, start_of_child
+from podium.engines.embedded.spawning import cancelled_child, is_outdated, review_for, start_of_child
 from podium.flow.failures import encode_error
 from podium.ports.journal import Change, CloseReviews, OpenReview, SupersedeChunks, TakeDelivery
 
@@ -72,7 +72,7 @@ class OpenOperations:
         self._on_disk = on_disk
         self._rouse = rouse
         self._block = block
-        self._void = history.void
+        self._history = history
         self._reusable = dict(history.reusable)
         self._mailbox = Mailbox(loaded.events)
         self._is_resumed = not loaded.is_new
@@ -167,7 +167,7 @@ class OpenOperations:
                 self._take_event(self._open[key], delivery)
             return
         operation = self._open.get(operation_key(delivery.key))
-        if operation is None:
+        if operation is None or is_outdated(self._history, operation.key, delivery):
             self._host.journal.commit((taken,))
             return
         match delivery.kind, operation.intent.request:
@@ -208,8 +208,8 @@ class OpenOperations:
             case StartChild(outlives=False) as request:
                 workflow = self._host.workflows.current(request.workflow)
                 if workflow is not None:
-                    child = child_of(self._run, key, workflow, request, self._host.clock(), self._times(key))
-                    return cancelled_child(child)
+                    at = self._host.clock()
+                    return cancelled_child(self._run, key, workflow, request, at, self._history)
             case StartChild() | Execute() | WaitUntil():
                 pass
             case _:
@@ -256,19 +256,17 @@ class OpenOperations:
 
     def _times(self, key: str) -> int:
         """Return how often there has been an effect at `key` that no longer counts: the next one is another."""
-        return sum(entry.type is EntryType.DONE for entry in self._void.get(key, ()))
+        done = [entry for entry in self._history.void.get(key, ()) if entry.type is EntryType.DONE]
+        return len(done) + self._history.unanswered.get(key, 0)
 
     def _start_child(self, operation: Operation, request: StartChild) -> None:
         workflow, at = self._host.workflows.current(request.workflow), self._host.clock()
         if workflow is None:
-            message = (
-                f"workflow {request.workflow!r} is not known here: add it to Podium(..., workflows=[...])"
-            )
-            unknown = encode_error(ErrorRecord(InvalidDefinition.__name__, message))
+            said = f"workflow {request.workflow!r} is not known here: add it to Podium(..., workflows=[...])"
+            unknown = encode_error(ErrorRecord(InvalidDefinition.__name__, said))
             self._settle(operation, EntryType.ERROR, unknown, 1, at)
             return
-        void = self._void.get(operation.key, ())
-        child, changes = start_of_child(self._run, operation.key, workflow, request, at, void)
+        child, changes = start_of_child(self._run, operation.key, workflow, request, at, self._history)
         self._waiting_on[operation.key] = f"child run {child.id}"
         self._host.journal.commit(changes, partial(self._host.child, child))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from podium.engines.embedded.alarm import Alarm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from podium.domain.ids import RunId
     from podium.domain.inbox import Delivery, DeliveryKind
@@ -44,6 +44,7 @@ class Watcher:
         # Deliveries that no run has taken yet, in order of arrival.
         self._mail: dict[RunId, list[Delivery]] = {}
         self._last_delivery = 0
+        self._loaded: set[int] = set()
         self._foreign: set[RunId] = set()
 
     @property
@@ -81,6 +82,10 @@ class Watcher:
             self._mail[run] = kept
         return [delivery for delivery in mail if delivery.kind in kinds]
 
+    def loaded(self, events: Iterable[Delivery]) -> None:
+        """Take note that a run has these events, so that it is not given them again once they are read here too."""
+        self._loaded.update(event.id for event in events if event.id > self._last_delivery)
+
     def stop(self) -> None:
         """Let no alarm ring any more."""
         self._alarm.cancel()
@@ -101,6 +106,9 @@ class Watcher:
         while deliveries := await self._journal.deliveries(self._last_delivery, _PAGE):
             for delivery in deliveries:
                 self._last_delivery = delivery.id
+                if delivery.id in self._loaded:
+                    self._loaded.discard(delivery.id)
+                    continue
                 self._mail.setdefault(delivery.run, []).append(delivery)
                 self._wanted(delivery.run)
 

@@ -25,6 +25,7 @@ from podium.ports.journal import (
     MoveRun,
     OpenReview,
     PublishChunk,
+    PutBack,
     Renew,
     SupersedeChunks,
     TakeDelivery,
@@ -116,6 +117,8 @@ class Changes:
                         raise inbox.unknown_run(delivery.run)
                 case TakeDelivery(id):
                     self._execute(self._take.sql, (id,))
+                case PutBack(events):
+                    inbox.put_back(self._conn, events)
                 case Renew() | PublishChunk() | SupersedeChunks():
                     self._make_rare(change)
                 case _:
