@@ -11,6 +11,7 @@ from podium.domain.errors import (
     PodiumError,
     StorageUnavailable,
     UnknownPrompt,
+    UnknownKey,
     UnknownReview,
     UnknownRun,
     UnknownTrigger,
@@ -33,7 +34,7 @@ class Exit(IntEnum):
 EXIT_CODES = (
     "Exit codes: 0 done, everything completed or waits · 1 a run failed, is blocked or was cancelled, or a line of "
     "a job is broken · 2 the input cannot be used · 3 the database cannot be used · 4 a model's key is missing · "
-    "5 no such run, review, trigger or prompt · 70 a fault in Podium (PODIUM_DEBUG=1 shows where) · 130 interrupted (run again to "
+    "5 no such run, review, trigger, prompt or key · 70 a fault in Podium (PODIUM_DEBUG=1 shows where) · 130 interrupted (run again to "
     "go on)."
 )
 """What the help says about exit codes."""
@@ -50,7 +51,7 @@ def exit_code(error: PodiumError) -> Exit:
             return Exit.STORAGE
         case CredentialMissing():
             return Exit.CREDENTIAL
-        case UnknownRun() | UnknownReview() | UnknownTrigger() | UnknownPrompt():
+        case UnknownRun() | UnknownReview() | UnknownTrigger() | UnknownPrompt() | UnknownKey():
             return Exit.NOT_FOUND
         case _:
             return Exit.INVALID

@@ -81,6 +81,10 @@ class UnknownTrigger(Terminal):
     """No trigger has this name."""
 
 
+class UnknownKey(Terminal):
+    """No key has this name."""
+
+
 class ReviewClosed(Terminal):
     """The review takes no decision any more; the message says why and what stands."""
 

@@ -33,6 +33,7 @@ from podium.storage.tables.runs import (
     runs,
 )
 from podium.storage.tables.spending import budget_holds, budget_windows, cached_answers, prompt_versions
+from podium.storage.tables.server import allowances, api_keys, requests
 from podium.storage.tables.triggers import emitted, emitted_keys, triggers
 
 __all__ = [
@@ -50,6 +51,8 @@ __all__ = [
     "UNFINISHED",
     "WAKES",
     "RowNumber",
+    "allowances",
+    "api_keys",
     "archive_values",
     "archives",
     "attributes",
@@ -71,6 +74,7 @@ __all__ = [
     "owner",
     "prompt_versions",
     "queues",
+    "requests",
     "reviews",
     "runs",
     "triggers",
