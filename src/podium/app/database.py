@@ -10,7 +10,9 @@ from pathlib import Path
 from podium.app.budgets import BudgetList
 from podium.app.gateway_status import GatewayView
 from podium.app.prompts import Prompts
+from podium.app.keys import Keys
 from podium.app.queues import QueueList
+from podium.app.requests import Requests
 from podium.app.reviews import Reviews
 from podium.app.runs import Runs
 from podium.app.triggers import Triggers
@@ -23,7 +25,7 @@ from podium.storage.sqlite.lock import is_owned
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The runs, reviews, triggers, queues, gateway, budgets and prompts of a database, and itself for other use-cases."""
+    """The runs, reviews, triggers, queues, keys, requests, gateway, budgets and prompts of a database, and itself for other use-cases."""
 
     path: Path
     runs: Runs
@@ -33,6 +35,8 @@ class Database:
     gateway: GatewayView
     budgets: BudgetList
     prompts: Prompts
+    keys: Keys
+    requests: Requests
     storage: Storage
 
     def is_owned(self) -> bool:
@@ -64,7 +68,16 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
             GatewayView(storage),
             BudgetList(storage),
             Prompts(storage),
+            Keys(storage),
+            Requests(storage),
             storage,
         )
     finally:
+        await storage.close()
+
+
+async def make_database(path: Path) -> None:
+    """Make the database if there is none; raises `StorageUnavailable` when that cannot be done."""
+    if not path.exists():  # noqa: ASYNC240 - one look at the file system, before there is any work to hold up
+        storage = await open_sqlite(path, settings=StorageSettings(), own=True)
         await storage.close()

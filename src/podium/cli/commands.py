@@ -17,12 +17,15 @@ from podium.cli import (
     controls,
     emit,
     gateway,
+    keys,
     maintain,
     prompts,
     queues,
+    requests,
     reviews,
     run,
     runs,
+    serve,
     triggers,
     worker,
 )
@@ -43,6 +46,7 @@ app = typer.Typer(
 )
 app.command(name="run", help=run.HELP, epilog=run.EXAMPLES)(run.run)
 app.command(name="worker", help=worker.HELP, epilog=worker.EXAMPLES)(worker.work)
+app.command(name="serve", help=serve.HELP, epilog=serve.EXAMPLES)(serve.serve)
 app.command(name="emit", epilog=emit.EXAMPLES)(emit.emit_event)
 controls.register(runs.app)
 app.add_typer(runs.app, name="runs")
@@ -54,6 +58,8 @@ app.add_typer(queues.app, name="queues")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(prompts.app, name="prompts")
+app.add_typer(keys.app, name="keys")
+app.add_typer(requests.app, name="requests")
 
 
 def _version(asked: bool) -> None:

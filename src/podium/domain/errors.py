@@ -81,6 +81,10 @@ class UnknownTrigger(Terminal):
     """No trigger has this name."""
 
 
+class UnknownModel(Terminal):
+    """No model of this name is offered; the message says why, or which are."""
+
+
 class UnknownKey(Terminal):
     """No key has this name."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from podium.domain.answers import Usage
@@ -15,7 +15,7 @@ class Lane(StrEnum):
     NONE = "none"
     """Not at all: it was refused before a model was asked."""
 
-    PASS_THROUGH = "pass_through"
+    PASS_THROUGH = "pass_through"  # noqa: S105 - no password
     """Its bytes went to an upstream that speaks the same format, and the reply's bytes came back."""
 
     TYPED = "typed"
@@ -38,7 +38,7 @@ class ServedRequest:
     model: str = ""
     lane: Lane = Lane.NONE
     status: int = 0
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     cost: Money | None = None
     latency: float = 0.0
     first_token: float | None = None

@@ -10,6 +10,7 @@ from podium.settings.gateway import GatewaySettings
 from podium.settings.prices import ModelPrice, PriceSettings
 from podium.settings.resilience import BreakerSettings, HedgeSettings, Limits, RetryBudgetSettings
 from podium.settings.retention import RetentionSettings
+from podium.settings.server import ServerSettings
 from podium.settings.storage import StorageSettings
 
 
@@ -22,6 +23,7 @@ class Settings:
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     prices: PriceSettings = field(default_factory=PriceSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
 
 
@@ -37,6 +39,7 @@ __all__ = [
     "ReplayMode",
     "RetentionSettings",
     "RetryBudgetSettings",
+    "ServerSettings",
     "Settings",
     "StorageSettings",
 ]

@@ -44,15 +44,11 @@ def revoke_key(conn: Connection, name: str, now: float, *, tenant: str) -> ApiKe
     if key.revoked_at is None:
         this = (api_keys.c.tenant == tenant) & (api_keys.c.name == key.name)
         conn.execute(update(api_keys).where(this).values(revoked_at=now))
-    (row,) = conn.execute(
-        select(api_keys).where(api_keys.c.tenant == tenant, api_keys.c.name == key.name)
-    )
+    (row,) = conn.execute(select(api_keys).where(api_keys.c.tenant == tenant, api_keys.c.name == key.name))
     return _key_of(row)
 
 
-def take(
-    conn: Connection, name: str, period: int, *, least: int, share: int, limit: int, tenant: str
-) -> int:
+def take(conn: Connection, name: str, period: int, *, least: int, share: int, limit: int, tenant: str) -> int:
     """Take from an allowance of `limit` in this period, and return how much: 0 when `least` is not left.
 
     One part in `share` of what is left is taken, but never less than `least`.

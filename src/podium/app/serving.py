@@ -1,0 +1,115 @@
+"""What a serving process works with: one database beside its owner, providers, keys, limits and the log."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from podium.app.admission import Admission
+from podium.app.allowances import SharedAllowances
+from podium.app.database import make_database
+from podium.app.keys import Keyring
+from podium.app.prices import Price, price_of
+from podium.app.requests import RequestLog
+from podium.app.targets import Targets
+from podium.domain.errors import InvalidInput
+from podium.domain.money import Money
+from podium.domain.requests import ServedRequest
+from podium.gateway.chat import Chat
+from podium.ports.wire import Wire
+from podium.providers.registry import Providers
+from podium.settings import Settings
+from podium.storage.sqlite.database import open_sqlite
+
+if TYPE_CHECKING:
+    from podium.providers.scripted import Script
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Everything that requests are answered with.
+
+    `public`: whether others than this machine can reach the server. Without any key made, a server that is not public
+    is open to all who reach it.
+    """
+
+    settings: Settings
+    public: bool
+    keyring: Keyring
+    targets: Targets
+    admission: Admission
+    wire: Wire
+    chat: Chat
+    log: RequestLog
+    price: Price
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests need no key."""
+        return not self.public and not self.keyring.any_made
+
+
+@asynccontextmanager
+async def open_serving(
+    database: Path,
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    public: bool = False,
+    scripts: Mapping[str, Script] | None = None,
+    price: Price = price_of,
+    told: Callable[[Sequence[ServedRequest]], None] | None = None,
+) -> AsyncIterator[Serving]:
+    """Open everything, making the database if there is none; `told` hears of each batch of requests in the log.
+
+    Raises `StorageUnavailable`, and `InvalidInput` or `CredentialMissing` for an alias that cannot be called.
+    """
+    server = settings.server
+    async with AsyncExitStack() as stack:
+        await make_database(database)
+        storage = await open_sqlite(database, settings=settings.storage, own=False)
+        stack.push_async_callback(storage.close)
+        providers = Providers(environment, scripts=scripts or {})
+        stack.push_async_callback(providers.close)
+        wire = _wire(environment, server.connect)
+        stack.push_async_callback(wire.close)
+        targets = Targets(providers, wire, server.aliases)
+        keyring = Keyring(storage, storage.version, refresh=server.refresh)
+        stack.push_async_callback(keyring.close)
+        await keyring.open()
+        allowances = SharedAllowances(storage, every=server.flush)
+        stack.push_async_callback(allowances.close)
+        allowances.open()
+
+        def priced(served: ServedRequest) -> Money | None:
+            known = served.usage.input_tokens or served.usage.output_tokens
+            models = targets.find(served.model).models if known else ()
+            return price(models[0], served.usage) if len(models) == 1 else None
+
+        log = RequestLog(storage, priced, every=server.flush, most=server.max_log_queue, told=told)
+        stack.push_async_callback(log.close)
+        log.open()
+        yield Serving(
+            settings,
+            public,
+            keyring,
+            targets,
+            Admission(allowances, price),
+            wire,
+            Chat(providers, settings.gateway),
+            log,
+            price,
+        )
+
+
+def _wire(environment: Mapping[str, str], connect: float) -> Wire:
+    try:
+        from podium.providers.wire import OpenAIWire
+    except ImportError:
+        raise InvalidInput(
+            "serving needs libraries that are not installed: pip install 'podium[server]'"
+        ) from None
+    return OpenAIWire(environment, connect)

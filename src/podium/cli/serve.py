@@ -1,0 +1,141 @@
+"""`podium serve`: the gateway as a server that OpenAI's clients can talk to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from podium.cli.exits import Exit, complain
+from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, database_hint, program
+from podium.cli.output import console, plain, print_json
+from podium.domain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from podium.app.workflow_file import WorkflowFile
+    from podium.server.run import Server
+
+HELP = (
+    "Serve the gateway over HTTP as OpenAI's API: /v1/chat/completions, /v1/responses, /v1/embeddings, /v1/models and "
+    "/health. With FILE.py it works on that file's workflows and fires its triggers too, as `podium worker` does. "
+    "Ctrl-C or SIGTERM stops it after what is at work has ended, with exit code 0."
+)
+EXAMPLES = (
+    "Examples: podium serve · podium serve --alias fast=openai:gpt-5-mini,anthropic:claude-haiku-4-5 · "
+    "podium serve --host 0.0.0.0 --workers 2 (needs a key: podium keys create NAME) · podium serve desk.py --json"
+)
+
+
+def serve(
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE.py]", help="Work on this file's workflows too.")
+    ] = None,
+    database: Database = DEFAULT_DATABASE,
+    host: Annotated[
+        str, typer.Option(help="Listen on this address. Others than this machine's need keys.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Listen on this port; 0 takes a free one.")
+    ] = 8080,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that serve.")] = 1,
+    alias: Annotated[
+        list[str] | None,
+        typer.Option("--alias", help="NAME=provider:model[,provider:model]; may be repeated."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve the gateway until stopped."""
+    try:
+        from podium.server.run import Server, listen, run
+    except ImportError as error:
+        raise InvalidInput(
+            f"serving needs libraries that are not installed ({error.name}): pip install 'podium[server]'"
+        ) from None
+    from podium.app.workflow_file import load_file
+    from podium.settings import ServerSettings, Settings
+
+    if file is not None and workers > 1:
+        raise InvalidInput(
+            "FILE.py is worked on by one process: leave --workers out, or run `podium worker FILE.py` beside "
+            "`podium serve --workers N`."
+        )
+    loaded = None if file is None else load_file(file)
+    settings = Settings(server=ServerSettings(aliases=_aliases(alias or ())))
+    bound = listen(host, port)
+    with bound:
+        host, port = bound.getsockname()[:2]
+        server = Server(database, settings, dict(os.environ), host, port, workers, logs=as_json)
+        asyncio.run(_check(server))
+        _say(server, loaded, as_json=as_json)
+        if loaded is None:
+            run(server, bound)
+        else:
+            _run_beside(server, loaded, bound)
+    raise typer.Exit(Exit.OK)
+
+
+def _aliases(given: list[str] | tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    aliases = {}
+    for text in given:
+        name, equals, models = text.partition("=")
+        listed = tuple(model.strip() for model in models.split(",") if model.strip())
+        if not equals or not listed:
+            raise InvalidInput(f"{text!r} is no alias: write NAME=provider:model[,provider:model]")
+        aliases[name.strip()] = listed
+    return aliases
+
+
+async def _check(server: Server) -> None:
+    """Open what the server will open, so that what is wrong is told here, in one line."""
+    async with server.opening() as serving:
+        if server.public and not serving.keyring.any_made:
+            raise InvalidInput(
+                f"{server.host} can be reached by others, and no key has been made: make one with "
+                f"`{program()} keys create NAME{database_hint(server.database)}`, or serve on 127.0.0.1."
+            )
+        if serving.is_open:
+            complain(
+                "no key has been made, so every program on this machine may use this server and the models behind it. "
+                f"`{program()} keys create NAME{database_hint(server.database)}` closes it."
+            )
+
+
+def _say(server: Server, loaded: WorkflowFile | None, *, as_json: bool) -> None:
+    shown = f"[{server.host}]" if ":" in server.host else server.host
+    url = f"http://{shown}:{server.port}/v1"
+    if as_json:
+        print_json(
+            {
+                "url": url,
+                "database": str(server.database),
+                "workers": server.workers,
+                "aliases": sorted(server.settings.server.aliases),
+                "workflows": [] if loaded is None else [workflow.name for workflow in loaded.workflows],
+            }
+        )
+        return
+    beside = "" if loaded is None else f" Working on {len(loaded.workflows)} workflows."
+    console().print(
+        Text(f"Serving OpenAI's API at {url}, database {plain(server.database)}.{beside} Ctrl-C stops it.")
+    )
+
+
+def _run_beside(server: Server, loaded: WorkflowFile, bound: socket.socket) -> None:
+    from podium.app.podium import Podium
+    from podium.server.run import serve_within
+
+    async def both() -> None:
+        async with Podium(
+            server.database,
+            workflows=loaded.workflows,
+            triggers=loaded.triggers,
+            queues=loaded.queues,
+            source=loaded.source,
+        ):
+            await serve_within(server, bound)
+
+    asyncio.run(both())

@@ -1,0 +1,1 @@
+"""The gateway as a server: OpenAI's routes over HTTP, for any client that speaks them."""

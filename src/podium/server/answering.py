@@ -1,0 +1,115 @@
+"""The path of every request to a model: key, body, model, limits; then a lane; then its account."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from podium.app.admission import Refused
+from podium.app.serving import Serving
+from podium.app.targets import Target
+from podium.domain.answers import FailureKind
+from podium.domain.errors import StorageUnavailable
+from podium.ports.models import ModelFailure
+from podium.server.account import Account
+from podium.server.asking import key_of, most_of, parsed, target_of
+from podium.server.errors import ApiError, of_failure, of_refusal
+from podium.server.http import ClientGone, Exchange
+from podium.server.pass_through import pass_through
+
+
+@dataclass(frozen=True, slots=True)
+class TypedCall:
+    """A request on its way to the typed lane."""
+
+    exchange: Exchange
+    serving: Serving
+    target: Target
+    asked: Mapping[str, Any]
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRoute:
+    """A route to models. `path` is the upstream's, under its base address.
+
+    `limit` names the member that limits the output, empty where there is none. `typed` answers what cannot be passed
+    through.
+    """
+
+    name: str
+    path: str
+    limit: str
+    typed: Callable[[TypedCall], Awaitable[None]]
+
+
+async def answer(exchange: Exchange, serving: Serving, route: ModelRoute) -> None:
+    """Answer one request, whatever comes of it, and note it in the log."""
+    account = Account(route.name)
+    try:
+        await _answered(exchange, serving, route, account)
+    except ApiError as error:
+        account.error = account.error or error.kind
+        if not exchange.status:
+            await exchange.respond(
+                error.status, error.body(), ((b"content-type", b"application/json"), *error.headers)
+            )
+    except ClientGone:
+        account.error = "client_gone"
+    finally:
+        serving.log.note(account.row(exchange))
+
+
+async def _answered(exchange: Exchange, serving: Serving, route: ModelRoute, account: Account) -> None:
+    key = account.key = key_of(exchange, serving)
+    body = await exchange.body()
+    asked = parsed(body)
+    account.model = str(asked.get("model", ""))
+    target = target_of(asked, serving, key)
+    elsewhere = target.upstream is not None and target.upstream.priced_at is not None
+    limit = "max_tokens" if elsewhere and route.limit == "max_completion_tokens" else route.limit
+    most, cap = most_of(body, asked, limit, exchange.settings.max_tokens)
+    try:
+        admitted = await serving.admission.admit(key, target.models, most)
+    except StorageUnavailable:
+        raise ApiError(
+            503,
+            "the limits of this key cannot be looked up at the moment",
+            type="server_error",
+            code="limits_unavailable",
+        ) from None
+    if isinstance(admitted, Refused):
+        raise of_refusal(admitted)
+    try:
+        if target.upstream is not None:
+            limited = key is not None and (key.limits.budget or key.limits.tokens) is not None
+            work = pass_through(
+                exchange,
+                serving.wire,
+                target.upstream,
+                route.path,
+                body,
+                asked,
+                account,
+                cap if limited else {},
+            )
+        else:
+            work = _typed(TypedCall(exchange, serving, target, asked, account), route)
+        await exchange.heeding(work)
+    finally:
+        bounded = key is not None and key.limits.budget is not None
+        if bounded and account.cost is None and account.usage is not None and len(target.models) == 1:
+            account.cost = serving.price(target.models[0], account.usage)
+        admitted.settle(account.usage, account.cost)
+
+
+async def _typed(call: TypedCall, route: ModelRoute) -> None:
+    try:
+        await route.typed(call)
+    except ModelFailure as failure:
+        call.account.usage, call.account.cost = failure.usage, failure.cost
+        if failure.kind in {FailureKind.TIMEOUT, FailureKind.STALL, FailureKind.RESET}:
+            # It may have generated what nobody counted.
+            call.account.usage = call.account.cost = None
+        raise of_failure(failure) from None

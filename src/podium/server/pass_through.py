@@ -1,0 +1,174 @@
+"""The pass-through lane: the client's bytes go to an upstream of the same format, the reply's bytes come back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from podium.domain.answers import Usage
+from podium.domain.requests import Lane
+from podium.ports.models import ModelFailure
+from podium.ports.wire import Upstream, Wire, WireReply
+from podium.server.account import Account
+from podium.server.errors import ApiError, Header, of_failure
+from podium.server.forwarding import forwarded
+from podium.server.http import EVENTS, Exchange
+from podium.server.usage import UsageTap, counted
+
+# What of the client's headers goes on to the upstream: never who it is, nor with what key.
+_UP = ("openai-beta", "idempotency-key")
+# What of the upstream's goes back: nothing of whose account it is, nor of its limits, which all keys share.
+_DOWN = (
+    "content-type",
+    "content-encoding",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "openai-processing-ms",
+)
+_LONGEST_ERROR = 64 * 1024
+_PAUSE = 1.0
+
+
+async def pass_through(
+    exchange: Exchange,
+    wire: Wire,
+    upstream: Upstream,
+    path: str,
+    body: bytes,
+    asked: Mapping[str, Any],
+    account: Account,
+    cap: Mapping[str, Any],
+) -> None:
+    """Answer by handing bytes on; `cap` holds members that the request must have. Raises `ApiError`."""
+    account.lane = Lane.PASS_THROUGH
+    streamed = asked.get("stream") is True
+    extra = dict(cap)
+    hide = streamed and path == "/chat/completions" and "stream_options" not in asked
+    if hide:
+        # Without it, nobody would know what the stream has used.
+        extra["stream_options"] = {"include_usage": True}
+    limited = account.key is not None and account.key.limits.budget is not None
+    sent = forwarded(body, asked, upstream.model, extra, exact=limited)
+    account.usage = None
+    settings = exchange.settings
+    reply: WireReply | None = None
+    try:
+        async with asyncio.timeout(settings.first_byte if streamed else settings.total) as deadline:
+            reply = await wire.post(upstream, path, sent, _upward(exchange, streamed=streamed))
+            if reply.status != 200:
+                await _refused(exchange, reply, upstream, account)
+            elif reply.headers.get("content-type", "").startswith("text/event-stream"):
+                await _stream(exchange, reply, account, deadline, UsageTap(hide=hide))
+            else:
+                await _whole(exchange, reply, account)
+    except TimeoutError:
+        error = ApiError(
+            504,
+            f"{upstream.name} did not answer in time",
+            type="server_error",
+            code="upstream_timeout",
+            kind="timeout",
+        )
+        await _failed(exchange, account, error)
+    except ModelFailure as failure:
+        if not exchange.status:
+            account.usage = Usage()
+        await _failed(exchange, account, of_failure(failure))
+    finally:
+        if reply is not None:
+            reply.close()
+
+
+async def _whole(exchange: Exchange, reply: WireReply, account: Account) -> None:
+    content = await reply.read(exchange.settings.max_reply)
+    account.first_token = exchange.elapsed
+    await exchange.respond(reply.status, content, _downward(reply))
+    found = counted(content)
+    if found is not None:
+        account.usage, account.cost = found.usage, found.cost
+
+
+async def _stream(
+    exchange: Exchange, reply: WireReply, account: Account, deadline: asyncio.Timeout, tap: UsageTap
+) -> None:
+    clock = asyncio.get_running_loop().time
+    allowed = exchange.settings.silence + exchange.settings.send
+    await exchange.begin(200, EVENTS)
+    looked = 0.0
+    try:
+        async for chunk in reply.chunks():
+            now = clock()
+            if now - looked > _PAUSE:
+                looked = now
+                deadline.reschedule(now + allowed)
+            if account.first_token is None:
+                account.first_token = exchange.elapsed
+            lines = tap.feed(chunk)
+            if lines:
+                await exchange.put(lines)
+        await exchange.put(tap.rest(), more=False)
+    finally:
+        if tap.counted is not None:
+            account.usage, account.cost = tap.counted.usage, tap.counted.cost
+
+
+async def _refused(exchange: Exchange, reply: WireReply, upstream: Upstream, account: Account) -> None:
+    account.usage = Usage()
+    account.error = f"upstream_{reply.status}"
+    if reply.status in {401, 403} or not 400 <= reply.status < 600:
+        # It is this server's key that is refused there, or its address that is wrong: none of it is the client's.
+        why = "refused this server's key" if reply.status in {401, 403} else "did not answer as an API does"
+        raise ApiError(
+            502,
+            f"{upstream.name} {why} (HTTP {reply.status})",
+            type="server_error",
+            code="upstream_error",
+            kind=account.error,
+        )
+    content = (await reply.read(_LONGEST_ERROR)).replace(upstream.key.encode(), b"[key]")
+    headers = _downward(reply)
+    if not _is_error(content):
+        failed = ApiError(
+            reply.status,
+            f"{upstream.name} failed (HTTP {reply.status})",
+            type="server_error",
+            code="upstream_error",
+            headers=tuple(each for each in headers if each[0] != b"content-type"),
+        )
+        raise failed
+    await exchange.respond(reply.status, content, headers)
+
+
+async def _failed(exchange: Exchange, account: Account, error: ApiError) -> None:
+    """Tell of a failure: as the reply if there is none yet, else as the stream's last event."""
+    account.error = error.kind
+    if not exchange.status:
+        raise error
+    await exchange.put(b"data: " + error.body() + b"\n\n", more=False)
+
+
+def _is_error(content: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(content), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _upward(exchange: Exchange, *, streamed: bool) -> dict[str, str]:
+    headers = {"Accept": "text/event-stream" if streamed else "application/json"}
+    for name, value in exchange.scope["headers"]:
+        key = name.decode("latin-1")
+        if key in _UP:
+            headers[key] = value.decode("latin-1")
+    return headers
+
+
+def _downward(reply: WireReply) -> tuple[Header, ...]:
+    found = ((name, reply.headers.get(name)) for name in _DOWN)
+    return tuple(
+        (name.encode(), value.encode("latin-1", "ignore")) for name, value in found if value is not None
+    )

@@ -1,0 +1,177 @@
+"""Running the server: in this process, or in several that share one socket; until SIGINT or SIGTERM, then drained."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from types import FrameType
+
+import orjson
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from podium.app.serving import Serving, open_serving
+from podium.domain.errors import InvalidInput
+from podium.domain.money import Money
+from podium.domain.requests import ServedRequest
+from podium.server.app import App
+from podium.server.protocol import BoundedProtocol
+from podium.settings import Settings
+
+_BACKLOG = 2048
+_IDLE = 75
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a server is to do; it can be handed to another process.
+
+    `environment` holds the keys and addresses of vendors. `logs`: each request goes to standard output as a line of
+    JSON, which holds neither keys nor what was said.
+    """
+
+    database: Path
+    settings: Settings
+    environment: Mapping[str, str]
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    logs: bool = False
+
+    @property
+    def public(self) -> bool:
+        """Whether others than this machine can reach it."""
+        return not is_loopback(self.host)
+
+    def opening(self) -> AbstractAsyncContextManager[Serving]:
+        """Open what requests are answered with."""
+        told = _print if self.logs else None
+        return open_serving(self.database, self.settings, self.environment, public=self.public, told=told)
+
+    def app(self) -> App:
+        """Return the application; called once in each process that serves."""
+        # uvicorn's own lines, of what strangers send, are no log that anybody keeps.
+        logging.getLogger().addHandler(logging.NullHandler())
+        return App(self.opening)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a server that listens on `host` is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound and will listen; raises `InvalidInput` when the address cannot be had."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:
+        raise InvalidInput(
+            f"cannot listen on {host}:{port}: {error.strerror or error}. Choose another --host or --port."
+        ) from error
+    bound.set_inheritable(True)
+    return bound
+
+
+def config_of(server: Server) -> uvicorn.Config:
+    """Return uvicorn's configuration."""
+    return uvicorn.Config(
+        server.app,
+        factory=True,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        backlog=_BACKLOG,
+        workers=server.workers,
+        timeout_keep_alive=_IDLE,
+        timeout_graceful_shutdown=max(1, round(server.settings.server.drain)),
+    )
+
+
+def run(server: Server, bound: socket.socket) -> None:
+    """Serve on `bound` until SIGINT or SIGTERM; what is at work then may end within the time to drain."""
+    config = config_of(server)
+    if server.workers > 1:
+        Multiprocess(config, [bound]).run()
+    else:
+        _Quiet(config).run([bound])
+
+
+async def serve_within(server: Server, bound: socket.socket) -> None:
+    """Do what `run` does in the event loop that is running, beside whatever else goes on in it."""
+    await _Quiet(config_of(server)).serve([bound])
+
+
+class _Quiet(uvicorn.Server):
+    """Ends as one that was asked to end, and not of the signal that asked."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        heeded = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self._heed) for number in heeded}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _heed(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        # Asked for the second time, it waits for nobody any more.
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def _print(batch: Sequence[ServedRequest]) -> None:
+    lines = b"".join(orjson.dumps(_shown(served)) + b"\n" for served in batch)
+    try:
+        sys.stdout.buffer.write(lines)
+        sys.stdout.buffer.flush()
+    except (OSError, ValueError):
+        # Nobody reads any more: later lines go nowhere, and requests are answered all the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _shown(served: ServedRequest) -> Mapping[str, object]:
+    cost: Money | None = served.cost
+    return {
+        "at": served.at,
+        "id": served.id,
+        "route": served.route,
+        "key": served.key,
+        "model": served.model,
+        "lane": served.lane,
+        "status": served.status,
+        "input_tokens": served.usage.input_tokens,
+        "output_tokens": served.usage.output_tokens,
+        "cost": None if cost is None else cost.nanos / 1_000_000_000,
+        "latency": round(served.latency, 6),
+        "first_token": served.first_token and round(served.first_token, 6),
+        "error": served.error,
+    }

@@ -1,0 +1,92 @@
+"""What a reply says that it took, found in its bytes without reading the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from podium.app.prices import reported_cost
+from podium.domain.answers import Usage
+from podium.domain.money import Money
+
+_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_LONGEST_LINE = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Tokens and, if the upstream reports it, cost."""
+
+    usage: Usage
+    cost: Money | None
+
+
+def counted(body: bytes) -> Counted | None:
+    """Return what a whole reply counted, or None when it says nothing of it."""
+    try:
+        return _of(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        return None
+
+
+class UsageTap:
+    """Stands in a stream of events: hands the lines on as they come, and keeps what the reply counted.
+
+    `hide`: the event that holds nothing but the usage was not asked for by the client, and is not handed on.
+    """
+
+    def __init__(self, *, hide: bool) -> None:
+        self._hide = hide
+        self._rest = b""
+        self.counted: Counted | None = None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take a chunk and return what may be handed on: whole lines."""
+        data = self._rest + chunk if self._rest else chunk
+        end = data.rfind(b"\n") + 1
+        if end == 0 and len(data) > _LONGEST_LINE:
+            end = len(data)
+        self._rest = data[end:]
+        lines = data[:end]
+        return self._searched(lines) if _USAGE.search(lines) else lines
+
+    def rest(self) -> bytes:
+        """Return what is left after the last chunk."""
+        rest, self._rest = self._rest, b""
+        return self._searched(rest) if _USAGE.search(rest) else rest
+
+    def _searched(self, lines: bytes) -> bytes:
+        kept = [line for line in lines.splitlines(keepends=True) if not self._is_hidden(line)]
+        return b"".join(kept)
+
+    def _is_hidden(self, line: bytes) -> bool:
+        if not line.startswith(b"data:") or not _USAGE.search(line):
+            return False
+        try:
+            event = orjson.loads(line[5:])
+        except orjson.JSONDecodeError:
+            return False
+        found = _of(event)
+        if found is None:
+            return False
+        self.counted = found
+        return self._hide and event.get("choices") == []
+
+
+def _of(reply: Any) -> Counted | None:
+    if not isinstance(reply, Mapping):
+        return None
+    told = reply.get("usage")
+    if told is None and isinstance(reply.get("response"), Mapping):
+        told = reply["response"].get("usage")
+    if not isinstance(told, Mapping):
+        return None
+    read = told.get("prompt_tokens", told.get("input_tokens", 0))
+    written = told.get("completion_tokens", told.get("output_tokens", 0))
+    if not isinstance(read, int) or not isinstance(written, int):
+        return None
+    return Counted(Usage(read, written), reported_cost(told.get("cost")))

@@ -1,0 +1,46 @@
+"""Settings of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from podium.domain.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How the server works. Times in seconds, sizes in bytes.
+
+    `aliases`: names of one's own for models, each for one candidate or several in order.
+    `max_body`: the longest request that is taken. `max_reply`: the longest reply, unless it is streamed.
+    `receive`: how long a client may take to send its request's head, and its body. `send`: how long it may take to
+    take a piece of the reply. `connect`, `first_byte`, `silence`, `total`: deadlines of an upstream: for the
+    connection, for the first byte of a stream, for a pause in one, and for a whole reply.
+    `max_tokens`: output of a request that names no limit, where a limit is needed: on the typed lane, and under a budget.
+    `drain`: how long requests at work may go on after the server was told to stop.
+    `refresh`: how often keys are looked up anew. `flush`: how often the log is written, and how often what was taken
+    of a key's limits and not used is given back to other processes.
+    `max_log_queue`: rows of the log that may wait to be written; beyond that the oldest are dropped, and counted.
+    """
+
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    max_body: int = 16 * 1024 * 1024
+    max_reply: int = 64 * 1024 * 1024
+    receive: float = 30.0
+    send: float = 30.0
+    connect: float = 5.0
+    first_byte: float = 120.0
+    silence: float = 60.0
+    total: float = 600.0
+    max_tokens: int = 4096
+    drain: float = 20.0
+    refresh: float = 0.4
+    flush: float = 0.5
+    max_log_queue: int = 50_000
+
+    def __post_init__(self) -> None:
+        for name in ("max_body", "max_reply", "receive", "send", "connect", "first_byte", "silence", "total"):
+            if getattr(self, name) <= 0:
+                raise InvalidInput(f"server setting {name} must be greater than 0, not {getattr(self, name)}")
