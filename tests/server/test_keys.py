@@ -30,9 +30,8 @@ async def ask(client, model="m", **options):
 
 
 async def test_without_any_key_this_machine_may_ask(tmp_path):
-    async with serving(tmp_path, aliases=TALKS, scripts=talkative()) as server:
-        async with server.openai() as client:
-            assert (await ask(client)).choices[0].message.content == "Hello there."
+    async with serving(tmp_path, aliases=TALKS, scripts=talkative()) as server, server.openai() as client:
+        assert (await ask(client)).choices[0].message.content == "Hello there."
 
 
 async def test_a_server_that_others_can_reach_asks_for_a_key_even_when_none_was_made(tmp_path):
@@ -86,23 +85,23 @@ async def test_a_key_revoked_by_another_process_is_refused_within_a_second(tmp_p
 async def test_a_key_may_use_the_models_of_its_patterns_alone(tmp_path):
     token = await new_key(tmp_path, models=("m", "openai:gpt-5*"))
     scripts = {**talkative(), "other": Script([])}
-    async with WireServer() as wire:
-        async with (
-            serving(
-                tmp_path,
-                aliases={**TALKS, "other": "scripted:other"},
-                scripts=scripts,
-                environment=openai_at(wire),
-            ) as server,
-            server.openai(token) as client,
-        ):
-            await ask(client)
-            for model in ("other", "openai:gpt-4", "openai/gpt-4"):
-                with pytest.raises(openai.PermissionDeniedError) as caught:
-                    await ask(client, model)
-                assert caught.value.code == "model_not_allowed"
-            wire.reply(ok("Yes."))
-            await ask(client, "openai/gpt-5-mini")
+    async with (
+        WireServer() as wire,
+        serving(
+            tmp_path,
+            aliases={**TALKS, "other": "scripted:other"},
+            scripts=scripts,
+            environment=openai_at(wire),
+        ) as server,
+        server.openai(token) as client,
+    ):
+        await ask(client)
+        for model in ("other", "openai:gpt-4", "openai/gpt-4"):
+            with pytest.raises(openai.PermissionDeniedError) as caught:
+                await ask(client, model)
+            assert caught.value.code == "model_not_allowed"
+        wire.reply(ok("Yes."))
+        await ask(client, "openai/gpt-5-mini")
     assert len(wire.requests) == 1
 
 

@@ -54,8 +54,12 @@ class SharedAllowances:
         if purse.left < amount:
             async with purse.lock:
                 purse = self._purse(allowance, now)
-                if purse.left < amount:
-                    purse.left += await self._fetch(purse, amount - purse.left)
+                # Others may use of it, or add to it, while this waits.
+                while purse.left < amount:
+                    given = await self._fetch(purse, amount - purse.left)
+                    if not given:
+                        break
+                    purse.left += given
         if purse.left < amount:
             return Exhausted(allowance, (purse.period + 1) * allowance.per - now)
         purse.left -= amount

@@ -56,7 +56,7 @@ def serve(
             f"serving needs libraries that are not installed ({error.name}): pip install 'podium[server]'"
         ) from None
     from podium.app.workflow_file import load_file
-    from podium.settings import ServerSettings, Settings
+    from podium.settings import ServerSettings
 
     if file is not None and workers > 1:
         raise InvalidInput(
@@ -64,11 +64,11 @@ def serve(
             "`podium serve --workers N`."
         )
     loaded = None if file is None else load_file(file)
-    settings = Settings(server=ServerSettings(aliases=_aliases(alias or ())))
+    options = ServerSettings(aliases=_aliases(alias or ()))
     bound = listen(host, port)
     with bound:
         host, port = bound.getsockname()[:2]
-        server = Server(database, settings, dict(os.environ), host, port, workers, logs=as_json)
+        server = Server(database, options, dict(os.environ), host, port, workers, logs=as_json)
         asyncio.run(_check(server))
         _say(server, loaded, as_json=as_json)
         if loaded is None:
@@ -113,7 +113,7 @@ def _say(server: Server, loaded: WorkflowFile | None, *, as_json: bool) -> None:
                 "url": url,
                 "database": str(server.database),
                 "workers": server.workers,
-                "aliases": sorted(server.settings.server.aliases),
+                "aliases": sorted(server.options.aliases),
                 "workflows": [] if loaded is None else [workflow.name for workflow in loaded.workflows],
             }
         )

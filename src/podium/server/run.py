@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import FrameType
 
 import orjson
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
 from podium.app.serving import Serving, open_serving
 from podium.domain.errors import InvalidInput
@@ -24,10 +27,12 @@ from podium.domain.money import Money
 from podium.domain.requests import ServedRequest
 from podium.server.app import App
 from podium.server.protocol import BoundedProtocol
-from podium.settings import Settings
+from podium.settings import GatewaySettings, ServerSettings, Settings
 
 _BACKLOG = 2048
 _IDLE = 75
+_LOOK = 0.5
+_LEAVE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +44,13 @@ class Server:
     """
 
     database: Path
-    settings: Settings
+    options: ServerSettings
     environment: Mapping[str, str]
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
     logs: bool = False
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
 
     @property
     def public(self) -> bool:
@@ -54,7 +60,8 @@ class Server:
     def opening(self) -> AbstractAsyncContextManager[Serving]:
         """Open what requests are answered with."""
         told = _print if self.logs else None
-        return open_serving(self.database, self.settings, self.environment, public=self.public, told=told)
+        settings = Settings(gateway=self.gateway, server=self.options)
+        return open_serving(self.database, settings, self.environment, public=self.public, told=told)
 
     def app(self) -> App:
         """Return the application; called once in each process that serves."""
@@ -83,6 +90,8 @@ def listen(host: str, port: int) -> socket.socket:
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(address)
+            # Whoever connects before the processes have started waits, and is not refused.
+            bound.listen(_BACKLOG)
         except OSError:
             bound.close()
             raise
@@ -108,19 +117,51 @@ def config_of(server: Server) -> uvicorn.Config:
         server_header=False,
         date_header=False,
         backlog=_BACKLOG,
-        workers=server.workers,
         timeout_keep_alive=_IDLE,
-        timeout_graceful_shutdown=max(1, round(server.settings.server.drain)),
+        timeout_graceful_shutdown=max(1, round(server.options.drain)),
     )
 
 
 def run(server: Server, bound: socket.socket) -> None:
     """Serve on `bound` until SIGINT or SIGTERM; what is at work then may end within the time to drain."""
-    config = config_of(server)
     if server.workers > 1:
-        Multiprocess(config, [bound]).run()
+        _supervise(server, bound)
     else:
-        _Quiet(config).run([bound])
+        work(server, bound)
+
+
+def work(server: Server, bound: socket.socket) -> None:
+    """Serve on `bound` in this process alone."""
+    _Quiet(config_of(server)).run([bound])
+
+
+def _supervise(server: Server, bound: socket.socket) -> None:
+    """Keep so many processes at work, and start another in place of one that died, until told to stop."""
+    stop = threading.Event()
+    heeded = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in heeded}
+    spawn = multiprocessing.get_context("spawn")
+    processes: list[SpawnProcess] = []
+    try:
+        while not stop.is_set():
+            processes = [process for process in processes if process.is_alive()]
+            while len(processes) < server.workers:
+                process = spawn.Process(target=work, args=(server, bound))
+                process.start()
+                processes.append(process)
+            # Also the pause between two deaths, should they follow one another.
+            stop.wait(_LOOK)
+    finally:
+        for process in processes:
+            process.terminate()
+        end = time.monotonic() + server.options.drain + _LEAVE
+        for process in processes:
+            process.join(max(0.0, end - time.monotonic()))
+            if process.is_alive():
+                process.kill()
+                process.join()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def serve_within(server: Server, bound: socket.socket) -> None:

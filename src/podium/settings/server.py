@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from podium.domain.errors import InvalidInput
 
@@ -25,7 +24,7 @@ class ServerSettings:
     `max_log_queue`: rows of the log that may wait to be written; beyond that the oldest are dropped, and counted.
     """
 
-    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     max_body: int = 16 * 1024 * 1024
     max_reply: int = 64 * 1024 * 1024
     receive: float = 30.0
