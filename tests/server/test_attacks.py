@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from typing import Any
 
 import openai
 import pytest
@@ -13,7 +15,7 @@ from podium.server import protocol
 from tests.server.support import new_key, openai_at, serving
 from tests.wire import Raw, WireServer, ok, unauthorized
 
-ASK = {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]}
+ASK: Any = {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]}
 TALKS = {"m": "scripted:talks"}
 
 
@@ -122,7 +124,7 @@ async def test_bodies_beyond_the_cap_are_refused_declared_or_not(tmp_path):
         async with server.http() as client:
             declared = await client.post("/v1/chat/completions", content=b"x" * 20_000)
 
-        async def drip():
+        async def drip() -> AsyncIterator[bytes]:
             for _ in range(20):
                 yield b"x" * 1000
 

@@ -7,9 +7,11 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import openai
 import pytest
+from openai import AsyncOpenAI
 
 from podium.domain.money import Money
 from podium.domain.queues import Budget
@@ -17,7 +19,7 @@ from podium.providers import Script, say
 from tests.server.support import dollar_a_token, new_key, openai_at, revoke_key, serving
 from tests.wire import WireServer, ok, reset_midway
 
-ASK = [{"role": "user", "content": "Say hello."}]
+ASK: Any = [{"role": "user", "content": "Say hello."}]
 TALKS = {"m": "scripted:talks"}
 
 
@@ -25,7 +27,7 @@ def talkative() -> dict[str, Script]:
     return {"talks": Script(lambda _: replace(say("Hello there."), cost=Money.usd("2")))}
 
 
-async def ask(client, model="m", **options):
+async def ask(client: AsyncOpenAI, model: str = "m", **options: Any) -> Any:
     return await client.chat.completions.create(model=model, messages=ASK, **options)
 
 
@@ -35,10 +37,12 @@ async def test_without_any_key_this_machine_may_ask(tmp_path):
 
 
 async def test_a_server_that_others_can_reach_asks_for_a_key_even_when_none_was_made(tmp_path):
-    async with serving(tmp_path, aliases=TALKS, scripts=talkative(), public=True) as server:
-        async with server.openai() as client:
-            with pytest.raises(openai.AuthenticationError):
-                await ask(client)
+    async with (
+        serving(tmp_path, aliases=TALKS, scripts=talkative(), public=True) as server,
+        server.openai() as client,
+    ):
+        with pytest.raises(openai.AuthenticationError):
+            await ask(client)
 
 
 @pytest.mark.parametrize("sent", ["", "Bearer sk-podium-wrong", "Basic dTpw", "Bearer \x80"])
@@ -70,15 +74,17 @@ async def test_the_token_is_nowhere_in_the_database(tmp_path):
 
 async def test_a_key_revoked_by_another_process_is_refused_within_a_second(tmp_path):
     token = await new_key(tmp_path)
-    async with serving(tmp_path, aliases=TALKS, scripts=talkative(), refresh=0.4) as server:
-        async with server.openai(token) as client:
-            await ask(client)
-            await revoke_key(tmp_path)
-            began = time.monotonic()
-            with pytest.raises(openai.AuthenticationError):
-                while True:
-                    await ask(client)
-                    await asyncio.sleep(0.02)
+    async with (
+        serving(tmp_path, aliases=TALKS, scripts=talkative(), refresh=0.4) as server,
+        server.openai(token) as client,
+    ):
+        await ask(client)
+        await revoke_key(tmp_path)
+        began = time.monotonic()
+        with pytest.raises(openai.AuthenticationError):
+            while True:
+                await ask(client)
+                await asyncio.sleep(0.02)
     assert time.monotonic() - began < 1
 
 
@@ -107,9 +113,11 @@ async def test_a_key_may_use_the_models_of_its_patterns_alone(tmp_path):
 
 async def test_requests_of_a_minute_are_counted_and_the_rest_told_when_to_come_back(tmp_path):
     token = await new_key(tmp_path, requests=3)
-    async with serving(tmp_path, aliases=TALKS, scripts=talkative()) as server:
-        async with server.openai(token) as client:
-            got = await asyncio.gather(*(ask(client) for _ in range(5)), return_exceptions=True)
+    async with (
+        serving(tmp_path, aliases=TALKS, scripts=talkative()) as server,
+        server.openai(token) as client,
+    ):
+        got = await asyncio.gather(*(ask(client) for _ in range(5)), return_exceptions=True)
     refused = [error for error in got if isinstance(error, openai.RateLimitError)]
     # A minute may end in between.
     assert len(refused) == 2 or len(refused) == 0
@@ -126,15 +134,17 @@ async def test_requests_at_work_are_counted(tmp_path):
         await going.wait()
         return say("At last.")
 
-    async with serving(tmp_path, aliases={"m": "scripted:w"}, scripts={"w": Script(waits)}) as server:
-        async with server.openai(token) as client:
-            first = [asyncio.create_task(ask(client)) for _ in range(2)]
-            await asyncio.sleep(0.2)
-            with pytest.raises(openai.RateLimitError) as caught:
-                await ask(client)
-            going.set()
-            await asyncio.gather(*first)
+    async with (
+        serving(tmp_path, aliases={"m": "scripted:w"}, scripts={"w": Script(waits)}) as server,
+        server.openai(token) as client,
+    ):
+        first = [asyncio.create_task(ask(client)) for _ in range(2)]
+        await asyncio.sleep(0.2)
+        with pytest.raises(openai.RateLimitError) as caught:
             await ask(client)
+        going.set()
+        await asyncio.gather(*first)
+        await ask(client)
     assert caught.value.code == "concurrency_limit_exceeded"
 
 
@@ -175,7 +185,7 @@ async def test_two_hundred_at_once_never_spend_more_than_the_budget(tmp_path, la
 
 async def test_two_processes_share_one_budget(tmp_path):
     token = await new_key(tmp_path, budget=Budget.parse("$40/day"))
-    options = {"aliases": TALKS, "price": dollar_a_token}
+    options: Any = {"aliases": TALKS, "price": dollar_a_token}
     async with (
         serving(tmp_path, scripts=talkative(), **options) as one,
         serving(tmp_path, scripts=talkative(), **options) as two,
@@ -195,9 +205,11 @@ async def test_a_budget_holds_requests_to_a_limit_that_name_none(tmp_path):
     token = await new_key(tmp_path, budget=Budget.parse("$5000/day"))
     async with WireServer() as wire:
         wire.always(ok("Hello there"))
-        async with serving(tmp_path, environment=openai_at(wire), price=dollar_a_token) as server:
-            async with server.openai(token) as client:
-                await ask(client, "openai:gpt-x")
+        async with (
+            serving(tmp_path, environment=openai_at(wire), price=dollar_a_token) as server,
+            server.openai(token) as client,
+        ):
+            await ask(client, "openai:gpt-x")
     assert wire.requests[0].body["max_tokens"] == 4096
 
 
@@ -217,10 +229,12 @@ async def test_what_broke_off_counts_as_all_that_it_may_have_cost(tmp_path):
     token = await new_key(tmp_path, budget=Budget.parse("$10/day"))
     async with WireServer() as wire:
         wire.reply(reset_midway())
-        async with serving(tmp_path, environment=openai_at(wire), price=dollar_a_token) as server:
-            async with server.openai(token) as client:
-                with pytest.raises(openai.APIError):
-                    stream = await ask(client, "openai:gpt-x", max_tokens=8, stream=True)
-                    [chunk async for chunk in stream]
-                with pytest.raises(openai.RateLimitError):
-                    await ask(client, "openai:gpt-x", max_tokens=8)
+        async with (
+            serving(tmp_path, environment=openai_at(wire), price=dollar_a_token) as server,
+            server.openai(token) as client,
+        ):
+            with pytest.raises(openai.APIError):
+                stream = await ask(client, "openai:gpt-x", max_tokens=8, stream=True)
+                [chunk async for chunk in stream]
+            with pytest.raises(openai.RateLimitError):
+                await ask(client, "openai:gpt-x", max_tokens=8)

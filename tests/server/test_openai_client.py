@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import openai
 import pytest
 
@@ -10,7 +12,7 @@ from podium.providers import Script, say
 from tests.server.support import new_key, openai_at, serving
 from tests.wire import Finish, Said, WireServer, ok, rate_limited, server_error
 
-ASK = [{"role": "user", "content": "Say hello."}]
+ASK: Any = [{"role": "user", "content": "Say hello."}]
 
 
 async def test_a_chat_is_passed_through_to_an_upstream_of_the_same_format(tmp_path):
@@ -19,7 +21,8 @@ async def test_a_chat_is_passed_through_to_an_upstream_of_the_same_format(tmp_pa
         async with server.openai() as client:
             said = await client.chat.completions.create(model="openai:gpt-x", messages=ASK, temperature=0.5)
     assert said.choices[0].message.content == "Hello there."
-    assert said.usage and said.usage.completion_tokens == 3
+    assert said.usage
+    assert said.usage.completion_tokens == 3
     (received,) = wire.requests
     assert received.body == {"model": "gpt-x", "messages": ASK, "temperature": 0.5}
     assert received.headers["authorization"] == "Bearer sk-upstream-secret"
@@ -35,7 +38,8 @@ async def test_a_stream_is_passed_through_piece_by_piece(tmp_path):
     assert [chunk.choices[0].delta.content for chunk in chunks] == ["", "one", " two", " three", None]
     assert all(chunk.usage is None for chunk in chunks)
     assert (row.lane, row.status, row.usage.output_tokens) == ("pass_through", 200, 3)
-    assert row.first_token is not None and row.first_token <= row.latency
+    assert row.first_token is not None
+    assert row.first_token <= row.latency
 
 
 async def test_a_stream_ends_with_its_usage_when_the_client_asks_for_that(tmp_path):
@@ -47,16 +51,18 @@ async def test_a_stream_ends_with_its_usage_when_the_client_asks_for_that(tmp_pa
             )
             *_, last = [chunk async for chunk in stream]
     assert last.choices == []
-    assert last.usage and last.usage.completion_tokens == 2
+    assert last.usage
+    assert last.usage.completion_tokens == 2
 
 
 @pytest.mark.parametrize("vendor", ["anthropic", "google"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_other_vendors_answer_in_the_clients_format(tmp_path, vendor, stream):
+    text: str | None
     async with WireServer(vendor) as wire, serving(tmp_path, aliases={"other": wire.name()}) as server:
         wire.reply(ok("Hello from elsewhere."))
         async with server.openai() as client:
-            messages = [{"role": "developer", "content": "Be brief."}, *ASK]
+            messages: Any = [{"role": "developer", "content": "Be brief."}, *ASK]
             if stream:
                 chunks = await client.chat.completions.create(
                     model="other", messages=messages, stream=True, stream_options={"include_usage": True}
@@ -73,15 +79,18 @@ async def test_other_vendors_answer_in_the_clients_format(tmp_path, vendor, stre
                 )
         (row,) = await server.log(1)
     assert (text, finish) == ("Hello from elsewhere.", "stop")
-    assert usage and usage.completion_tokens == 4
+    assert usage
+    assert usage.completion_tokens == 4
     assert (row.lane, row.model, row.usage.output_tokens) == ("typed", "other", 4)
 
 
 async def test_a_reply_that_was_cut_off_is_handed_on_as_such(tmp_path):
     scripts = {"short": Script([say("It was a dark and", finish=FinishReason.LENGTH)])}
-    async with serving(tmp_path, aliases={"m": "scripted:short"}, scripts=scripts) as server:
-        async with server.openai() as client:
-            said = await client.chat.completions.create(model="m", messages=ASK, max_tokens=5)
+    async with (
+        serving(tmp_path, aliases={"m": "scripted:short"}, scripts=scripts) as server,
+        server.openai() as client,
+    ):
+        said = await client.chat.completions.create(model="m", messages=ASK, max_tokens=5)
     assert said.choices[0].finish_reason == "length"
 
 
@@ -89,33 +98,37 @@ async def test_the_next_candidate_of_an_alias_answers_when_the_first_fails(tmp_p
     async with WireServer() as wire, WireServer("anthropic") as other:
         wire.always(server_error())
         other.reply(ok("I am here."))
-        async with serving(tmp_path, aliases={"any": f"{wire.name()},{other.name()}"}) as server:
-            async with server.openai() as client:
-                said = await client.chat.completions.create(model="any", messages=ASK)
+        async with (
+            serving(tmp_path, aliases={"any": f"{wire.name()},{other.name()}"}) as server,
+            server.openai() as client,
+        ):
+            said = await client.chat.completions.create(model="any", messages=ASK)
     assert said.choices[0].message.content == "I am here."
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_responses_of_other_models(tmp_path, stream):
     scripts = {"talks": Script(["Hello there."])}
-    async with serving(tmp_path, aliases={"m": "scripted:talks"}, scripts=scripts) as server:
-        async with server.openai() as client:
-            if stream:
-                events = [
-                    event
-                    async for event in await client.responses.create(model="m", input="Hello?", stream=True)
-                ]
-                assert [event.sequence_number for event in events] == list(range(len(events)))
-                assert events[0].type == "response.created"
-                done = events[-1]
-                assert done.type == "response.completed"
-                response = done.response
-            else:
-                response = await client.responses.create(
-                    model="m", input=[{"role": "user", "content": "Hello?"}], instructions="Be brief."
-                )
+    async with (
+        serving(tmp_path, aliases={"m": "scripted:talks"}, scripts=scripts) as server,
+        server.openai() as client,
+    ):
+        if stream:
+            events = [
+                event async for event in await client.responses.create(model="m", input="Hello?", stream=True)
+            ]
+            assert [event.sequence_number for event in events] == list(range(len(events)))
+            assert events[0].type == "response.created"
+            done = events[-1]
+            assert done.type == "response.completed"
+            response = done.response
+        else:
+            response = await client.responses.create(
+                model="m", input=[{"role": "user", "content": "Hello?"}], instructions="Be brief."
+            )
     assert response.output_text == "Hello there."
-    assert response.usage and response.usage.output_tokens == 2
+    assert response.usage
+    assert response.usage.output_tokens == 2
 
 
 async def test_responses_are_passed_through(tmp_path):
