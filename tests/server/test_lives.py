@@ -191,9 +191,9 @@ async def test_sigterm_lets_requests_at_work_end_and_leaves_the_log_whole(tmp_pa
                 got = await task
             assert got.text.endswith("data: [DONE]\n\n")
             code = await asyncio.to_thread(process.wait, 30)
-            out = process.stdout and process.stdout.read()
+            assert process.stdout is not None
+            out = process.stdout.read()
     assert code == 0
-    assert out is not None
     assert [json.loads(line)["status"] for line in out.splitlines()] == [200]
     assert "Say hello" not in out
     with closing(sqlite3.connect(tmp_path / "podium.db")) as conn:

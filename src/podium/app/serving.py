@@ -72,7 +72,7 @@ async def open_serving(
         await make_database(database)
         storage = await open_sqlite(database, settings=settings.storage, own=False)
         stack.push_async_callback(storage.close)
-        providers = Providers(environment, scripts=scripts or {})
+        providers = Providers(environment, scripts=scripts or {}, credentials=settings.gateway.credentials)
         stack.push_async_callback(providers.close)
         wire = _wire(environment, server.connect)
         stack.push_async_callback(wire.close)

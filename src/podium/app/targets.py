@@ -71,7 +71,7 @@ class Targets:
 
     def _target(self, name: str, models: tuple[str, ...]) -> Target:
         for each in models:
-            provider, model = self._providers.find(each)
-            provider.check(model)
+            first = self._providers.routes(each)[0]
+            first.provider.check(first.model)
         upstream = self._wire.upstream(models[0]) if len(models) == 1 else None
         return Target(name, models, upstream)
