@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from podium.domain.answers import FailureKind
 from podium.ports.models import ModelFailure, ModelReply, ModelRequest, TextDelta, ToolCall
 from podium.providers import Script, say
 from tests.server.support import openai_at, serving
-from tests.wire import WireServer, drip, error_midway, reset, silent, stalled_midway
+from tests.wire import WireServer, drip, error_midway, ok, reset, silent, stalled_midway
 
 ASK: Any = [{"role": "user", "content": "Say hello."}]
 
@@ -30,7 +31,7 @@ ASK: Any = [{"role": "user", "content": "Say hello."}]
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_a_client_that_goes_away_ends_the_request_at_the_upstream(tmp_path, stream):
     async with WireServer() as wire, serving(tmp_path, environment=openai_at(wire)) as server:
-        wire.reply(drip("one " * 500, pause=0.02) if stream else silent())
+        wire.reply(drip("one " * 500, pause=0.02) if stream else replace(ok("Late."), delay=0.3))
         async with server.http() as client:
             body = {"model": "openai:x", "messages": ASK, "stream": stream}
             task = asyncio.create_task(client.post("/v1/chat/completions", json=body))
