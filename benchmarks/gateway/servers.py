@@ -68,12 +68,12 @@ def litellm_proxy(folder: Path, upstream: str) -> Iterator[tuple[str, str]]:
 
 async def _key(database: Path) -> str:
     from podium.app.database import make_database, open_database
+    from podium.domain.budgets import Budget
     from podium.domain.keys import KeyLimits
-    from podium.domain.queues import Budget
 
     await make_database(database)
     async with open_database(database) as opened:
-        limits = KeyLimits(requests=100_000_000, budget=Budget.parse("$100000/day"), models=("openai:*",))
+        limits = KeyLimits(requests=100_000_000, budget=Budget.parse("900b tokens/day"), models=("openai:*",))
         _, token = await opened.keys.create("bench", limits)
         return token
 

@@ -14,7 +14,7 @@ import uvicorn
 from openai import AsyncOpenAI
 
 from podium.app.database import make_database, open_database
-from podium.app.prices import Price, price_of
+from podium.app.prices import Price
 from podium.app.serving import Serving, open_serving
 from podium.domain.answers import Usage
 from podium.domain.keys import KeyLimits
@@ -42,7 +42,7 @@ class TestedServer(Server):
     __test__ = False
 
     scripts: Mapping[str, Script] = field(default_factory=dict)
-    price: Price = price_of
+    price: Price | None = None
 
     def opening(self) -> AbstractAsyncContextManager[Serving]:
         return open_serving(
@@ -87,7 +87,7 @@ async def serving(
     aliases: Mapping[str, str] | None = None,
     environment: Mapping[str, str] = NO_KEYS,
     scripts: Mapping[str, Script] | None = None,
-    price: Price = price_of,
+    price: Price | None = None,
     gateway: GatewaySettings = QUICK,
     host: str = "127.0.0.1",
     public: bool = False,

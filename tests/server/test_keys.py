@@ -13,8 +13,8 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
+from podium.domain.budgets import Budget
 from podium.domain.money import Money
-from podium.domain.queues import Budget
 from podium.providers import Script, say
 from tests.server.support import dollar_a_token, new_key, openai_at, revoke_key, serving
 from tests.wire import WireServer, ok, reset_midway

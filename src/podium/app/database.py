@@ -9,8 +9,8 @@ from pathlib import Path
 
 from podium.app.budgets import BudgetList
 from podium.app.gateway_status import GatewayView
-from podium.app.prompts import Prompts
 from podium.app.keys import Keys
+from podium.app.prompts import Prompts
 from podium.app.queues import QueueList
 from podium.app.requests import Requests
 from podium.app.reviews import Reviews
@@ -25,7 +25,7 @@ from podium.storage.sqlite.lock import is_owned
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The runs, reviews, triggers, queues, keys, requests, gateway, budgets and prompts of a database, and itself for other use-cases."""
+    """All that a database holds, by use-case, and the database itself for others."""
 
     path: Path
     runs: Runs

@@ -12,7 +12,7 @@ from podium.app.admission import Admission
 from podium.app.allowances import SharedAllowances
 from podium.app.database import make_database
 from podium.app.keys import Keyring
-from podium.app.prices import Price, price_of
+from podium.app.prices import Price, priced_by
 from podium.app.requests import RequestLog
 from podium.app.targets import Targets
 from podium.domain.errors import InvalidInput
@@ -60,7 +60,7 @@ async def open_serving(
     *,
     public: bool = False,
     scripts: Mapping[str, Script] | None = None,
-    price: Price = price_of,
+    price: Price | None = None,
     told: Callable[[Sequence[ServedRequest]], None] | None = None,
 ) -> AsyncIterator[Serving]:
     """Open everything, making the database if there is none; `told` hears of each batch of requests in the log.
@@ -72,8 +72,15 @@ async def open_serving(
         await make_database(database)
         storage = await open_sqlite(database, settings=settings.storage, own=False)
         stack.push_async_callback(storage.close)
-        providers = Providers(environment, scripts=scripts or {}, credentials=settings.gateway.credentials)
+        providers = Providers(
+            environment,
+            scripts=scripts or {},
+            credentials=settings.gateway.credentials,
+            cassettes=settings.cassettes,
+            prices=settings.prices,
+        )
         stack.push_async_callback(providers.close)
+        prices = price or priced_by(providers)
         wire = _wire(environment, server.connect)
         stack.push_async_callback(wire.close)
         targets = Targets(providers, wire, server.aliases)
@@ -87,7 +94,7 @@ async def open_serving(
         def priced(served: ServedRequest) -> Money | None:
             known = served.usage.input_tokens or served.usage.output_tokens
             models = targets.find(served.model).models if known else ()
-            return price(models[0], served.usage) if len(models) == 1 else None
+            return prices(models[0], served.usage) if len(models) == 1 else None
 
         log = RequestLog(storage, priced, every=server.flush, most=server.max_log_queue, told=told)
         stack.push_async_callback(log.close)
@@ -97,11 +104,11 @@ async def open_serving(
             public,
             keyring,
             targets,
-            Admission(allowances, price),
+            Admission(allowances, prices),
             wire,
             Chat(providers, settings.gateway),
             log,
-            price,
+            prices,
         )
 
 

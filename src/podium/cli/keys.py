@@ -15,9 +15,9 @@ from podium.cli.exits import complain
 from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, help_without_command
 from podium.cli.output import console, plain, print_json, shown_time
 from podium.cli.waiting import wait_for
+from podium.domain.budgets import Budget
 from podium.domain.keys import ApiKey, KeyLimits
 from podium.domain.money import Money
-from podium.domain.queues import Budget
 
 app = typer.Typer(
     help="Keys to the server: who may call it, which models, and how much of them.",

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final
 
+from podium.domain.budgets import Budget
 from podium.domain.errors import InvalidInput
-from podium.domain.queues import Budget
 
 MARK: Final = "sk-podium-"
 """How every token begins, so that one that leaked is recognised."""

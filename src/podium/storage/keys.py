@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, or_, select, update
 
+from podium.domain.budgets import Budget
 from podium.domain.errors import InvalidInput, UnknownKey
 from podium.domain.keys import ApiKey, KeyLimits
 from podium.domain.money import Money
-from podium.domain.queues import Budget
 from podium.storage.present import insert_unless_present
 from podium.storage.tables import allowances, api_keys
 

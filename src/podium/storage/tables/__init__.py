@@ -32,8 +32,8 @@ from podium.storage.tables.runs import (
     attributes,
     runs,
 )
-from podium.storage.tables.spending import budget_holds, budget_windows, cached_answers, prompt_versions
 from podium.storage.tables.server import allowances, api_keys, requests
+from podium.storage.tables.spending import budget_holds, budget_windows, cached_answers, prompt_versions
 from podium.storage.tables.triggers import emitted, emitted_keys, triggers
 
 __all__ = [
