@@ -69,7 +69,7 @@ def files(*folders: Path, suffixes: set[str]) -> Iterator[Path]:
             hidden = path.name.startswith(".") and path.name not in {".ci", ".editorconfig", ".gitignore"}
             if path.is_dir() and path.name not in NOT_OURS and path.name != "__pycache__" and not hidden:
                 yield from files(path, suffixes=suffixes)
-            elif path.is_file() and path.suffix in suffixes:
+            elif path.is_file() and path.suffix in suffixes and path.name not in NOT_OURS:
                 yield path
 
 

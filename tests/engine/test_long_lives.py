@@ -341,3 +341,17 @@ async def test_a_changed_run_can_be_retried_once_its_code_is_restored(database):
         run = await app.get("r")
         await run.retry()
         assert await run.result() == "A x"
+
+
+async def test_open_runs_are_counted_by_workflow_and_version(database):
+    async def first() -> None:
+        await wait_for_event("go")
+
+    one, two = variants(first, first, versions=("1", "2"))
+    async with app_on(database, one, two) as app:
+        await app.start(one, run_id="old")
+        await app.story.state("old", RunState.WAITING)
+        assert await app.runs.open_by_version() == {("desk", "1"): 1}
+        await app.send_event("old", "go")
+        await app.story.state("old", RunState.COMPLETED)
+        assert await app.runs.open_by_version() == {}

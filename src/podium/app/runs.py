@@ -98,6 +98,10 @@ class Runs:
         """Return what all runs used together."""
         return (await self._storage.read(partial(runs.totals, tenant=self._tenant))).spending
 
+    async def open_by_version(self) -> Mapping[tuple[str, str], int]:
+        """Return how many runs of each workflow and version have not ended."""
+        return await self._storage.read(partial(runs.open_by_version, tenant=self._tenant))
+
     async def timeline(self, run_id: str, *, generation: int | None = None) -> Timeline:
         """Return what happened in a run, or in an earlier `generation` of it.
 

@@ -76,6 +76,9 @@ async def _work(loaded: WorkflowFile, database: Path, settings: Settings, *, as_
 
 async def _say_what(app: Podium, loaded: WorkflowFile, database: Path, *, as_json: bool) -> None:
     declared = {trigger.name for trigger in loaded.triggers}
+    known = {(workflow.name, workflow.version) for workflow in loaded.workflows}
+    stored = await app.runs.open_by_version()
+    unknown = {place: count for place, count in stored.items() if place not in known}
     states = [state for state in await app.triggers.list() if state.name in declared]
     following = min(
         (state for state in states if state.next_at and not state.paused), key=_next_at, default=None
@@ -87,6 +90,10 @@ async def _say_what(app: Podium, loaded: WorkflowFile, database: Path, *, as_jso
                 "workflows": [workflow.name for workflow in loaded.workflows],
                 "triggers": sorted(declared),
                 "taken_up": app.taken_up,
+                "without_code": [
+                    {"workflow": workflow, "version": version, "runs": count}
+                    for (workflow, version), count in unknown.items()
+                ],
                 "next": following and {"trigger": following.name, "at": following.next_at},
             }
         )
@@ -95,6 +102,14 @@ async def _say_what(app: Podium, loaded: WorkflowFile, database: Path, *, as_jso
     first = f"; next: {plain(following.name)} at {shown_time(following.next_at)} UTC" if following else ""
     told = f"Working on {plain(database)}: {len(loaded.workflows)} workflows, {len(declared)} triggers{runs}{first}."
     console().print(Text(f"{told} Ctrl-C stops it."))
+    for (workflow, version), count in unknown.items():
+        of = f"{plain(workflow)!r}" + (f" version {plain(version)!r}" if version else "")
+        console().print(
+            Text(
+                f"{count} open runs of workflow {of} stay as they are: their code is not in this file.",
+                style="yellow",
+            )
+        )
 
 
 def _next_at(state: TriggerState) -> float:

@@ -93,9 +93,11 @@ class Chat:
             result: ModelReply | ModelFailure
             if isinstance(permit, Lease):
                 lease = permit
+                limits = policy.within(line.deadline - now)
                 request = replace(
                     asked,
-                    limits=policy.within(line.deadline - now),
+                    # To watch a reply that nobody hears costs ten times the work of one in a single piece.
+                    limits=limits if asked.on_delta is not None else limits.whole(),
                     on_delta=heard.hear if asked.on_delta is not None else None,
                     on_token=heard.token,
                 )

@@ -84,6 +84,16 @@ def count_by_state(conn: Connection, *, tenant: str) -> dict[RunState, int]:
     return {RunState(state): count for state, count in conn.execute(query)}
 
 
+def open_by_version(conn: Connection, *, tenant: str) -> dict[tuple[str, str], int]:
+    """Return how many runs of each workflow and version have not ended."""
+    query = (
+        select(runs.c.workflow, runs.c.version, func.count())
+        .where(runs.c.tenant == tenant, runs.c.state.in_(sorted(set(RunState) - TERMINAL_RUN_STATES)))
+        .group_by(runs.c.workflow, runs.c.version)
+    )
+    return {(workflow, version): count for workflow, version, count in conn.execute(query)}
+
+
 def totals(conn: Connection, *, tenant: str, filter: Filter = EVERYTHING, now: float | None = None) -> Totals:
     """Return the number of runs that match `filter`, and the sums of what they used; `now` as in `list_runs`."""
     query = select(
