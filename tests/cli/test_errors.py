@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import resource
 import signal
@@ -200,10 +201,12 @@ async def test_a_full_disk_stops_the_job_in_one_line_and_it_goes_on_once_there_i
 ):
     def little_room() -> None:
         # What the system then refuses looks to the program like a disk that is full.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-    lines = [ticket(n) | {"text": f"{n}{'rain ' * 20_000}(sure)"} for n in range(20)]
+    # Such text takes as much room as it is long, however it is stored.
+    noise = [random.Random(n).randbytes(50_000).hex() for n in range(20)]
+    lines = [ticket(n) | {"text": f"{n} {noise[n]} (sure)"} for n in range(20)]
     arguments = list(job_arguments(shell.write("t.jsonl", *lines), server))
     told = await shell.job(*arguments, preexec_fn=little_room)
     assert told.code == 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 import orjson
 
@@ -20,7 +20,9 @@ from podium.domain.operations import OperationKind
 from podium.domain.runs import Run
 from podium.flow.compensation import BARRIER
 from podium.flow.failures import decode_error, ended_for_good
-from podium.storage.in_flight import OpenEffect
+
+if TYPE_CHECKING:
+    from podium.storage.in_flight import OpenEffect
 
 
 @dataclass(frozen=True, slots=True)
