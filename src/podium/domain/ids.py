@@ -66,9 +66,8 @@ def operation_key(effect: str) -> str:
 
 def digest(*parts: str | bytes) -> str:
     """Return 128 bits of BLAKE2b over the parts as 32 hexadecimal characters; boundaries count."""
-    state = hashlib.blake2b(digest_size=16)
+    pieces = []
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        state.update(len(data).to_bytes(8, "big"))
-        state.update(data)
-    return state.hexdigest()
+        pieces += (len(data).to_bytes(8, "big"), data)
+    return hashlib.blake2b(b"".join(pieces), digest_size=16).hexdigest()

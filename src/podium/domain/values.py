@@ -11,7 +11,7 @@ import ipaddress
 import json
 import math
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from pathlib import PurePath
 from typing import Any
@@ -86,7 +86,16 @@ class TypedCodec:
     def decode(self, data: bytes) -> Any:
         """Return the value that `encode` stored; raises `ValueError` when it does not fit the declared type."""
         # Stored by the names of fields: aliases are for what comes from outside.
-        return self.adapter.validate_json(data, by_alias=False, by_name=True)
+        return self._read(data, by_alias=False, by_name=True)
+
+    # Kept, because both are called for every value, and the adapter's own methods first ask what has been kept here.
+    @cached_property
+    def _written(self) -> Callable[..., bytes]:
+        return self.adapter.serializer.to_json
+
+    @cached_property
+    def _read(self) -> Callable[..., Any]:
+        return self.adapter.validator.validate_json
 
     def _encode(self, value: Any) -> bytes:
         if self._plain:
@@ -102,7 +111,7 @@ class TypedCodec:
         return data
 
     def _dump(self, value: Any) -> bytes:
-        return self.adapter.dump_json(value, warnings="error", by_alias=False, round_trip=True)
+        return self._written(value, warnings="error", by_alias=False, round_trip=True)
 
     def _dump_coerced(self, value: Any) -> bytes:
         try:
