@@ -66,7 +66,7 @@ def operation_key(effect: str) -> str:
 
 def digest(*parts: str | bytes) -> str:
     """Return 128 bits of BLAKE2b over the parts as 32 hexadecimal characters; boundaries count."""
-    pieces = []
+    pieces: list[bytes] = []
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         pieces += (len(data).to_bytes(8, "big"), data)
