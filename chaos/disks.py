@@ -35,13 +35,15 @@ async def strike(database: Database, outcome: Outcome) -> None:
     """Let a database live through several faults, and then end its work."""
     dice = database.dice
     trees = [with_children(tree_of(dice.randint(2, 14), dice), dice, 0.08) for _ in range(LIVES)]
+    # Drawn beforehand: how many dice a life throws depends on how its threads run.
+    faults = [dice.choice(list(Fault)) for _ in range(LIVES)]
+    plans = [Plan(fault, dice.randint(1, _AT_MOST[STRIKES_AT[fault]])) for fault in faults]
+    chances = [(dice.random() < 0.15, dice.random() < 0.5) for _ in range(LIVES)]
     work = Work(orders=0)
-    for life in range(LIVES):
+    for life, (at_opening, power_failed) in enumerate(chances):
         # Each life brings new work, so that there is something to strike.
         work = Work(orders=3 * life + 3, trees=trees[: life + 1])
-        fault = dice.choice(list(Fault))
-        plan = Plan(fault, dice.randint(1, _AT_MOST[STRIKES_AT[fault]]))
-        disk = await database.live(work, plan, strike_at_opening=dice.random() < 0.15)
-        outcome.tried[fault] += disk.struck is not None
-        database.crash(disk, power_failed=dice.random() < 0.5)
+        disk = await database.live(work, plans[life], strike_at_opening=at_opening)
+        outcome.tried[faults[life]] += disk.struck is not None
+        database.crash(disk, power_failed=power_failed)
     await database.end(work)

@@ -40,7 +40,7 @@ def _passed_through(bench: Bench, upstream: str) -> tuple[Figure, ...]:
             figures += _one_server(
                 bench, f"Podium, {workers} workers", upstream, url, f"openai:{MODEL}", token
             )
-    if bench.peers:
+    if bench.peers and servers.has_litellm():
         with servers.litellm_proxy(bench.folder, upstream) as (url, token):
             figures += _one_server(bench, "LiteLLM proxy, 1 worker", upstream, url, MODEL, token, share=0.1)
     return tuple(figures)
@@ -82,7 +82,7 @@ def _typed(bench: Bench, upstream: str) -> tuple[Figure, ...]:
         "pydantic-ai direct": ("pydantic-ai", own),
         "Podium, typed lane": ("podium", own),
     }
-    if bench.peers:
+    if bench.peers and servers.has_litellm():
         callers["LiteLLM acompletion"] = ("litellm", theirs)
         callers["LiteLLM Router"] = ("litellm-router", theirs)
     found: dict[str, dict[str, list[float]]] = {name: {"p50": [], "rate": []} for name in callers}
@@ -110,7 +110,7 @@ def _typed(bench: Bench, upstream: str) -> tuple[Figure, ...]:
     ours, direct = found["Podium, typed lane"], found["pydantic-ai direct"]
     over = [a - b for a, b in zip(ours["p50"], direct["p50"], strict=True)][1:]
     figures.append(median("Podium over pydantic-ai direct, c=1", "ms", over, bench.target(OVER_DIRECT)))
-    if bench.peers:
+    if bench.peers and servers.has_litellm():
         router = found["LiteLLM Router"]["rate"]
         times = [a / b for a, b in zip(ours["rate"], router, strict=True)][1:]
         figures.append(median("Podium / LiteLLM Router, c=32", "x", times, bench.target(OVER_ROUTER)))

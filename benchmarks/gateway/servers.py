@@ -49,6 +49,11 @@ def podium(folder: Path, upstream: str, workers: int) -> Iterator[tuple[str, str
         yield url, token
 
 
+def has_litellm() -> bool:
+    """Return whether LiteLLM is installed beside the other peers."""
+    return PEERS_PYTHON.with_name("litellm").exists()
+
+
 @contextmanager
 def litellm_proxy(folder: Path, upstream: str) -> Iterator[tuple[str, str]]:
     """Run LiteLLM's proxy with one worker; yield its base address and a key."""

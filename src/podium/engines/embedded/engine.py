@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from podium.domain.errors import ErrorRecord, RunCancelled, StorageUnavailable
 from podium.domain.happenings import EntryMade, Happening, RunMoved
 from podium.domain.inbox import DeliveryKind
-from podium.domain.journal import EntryType
 from podium.domain.states import RunState
 from podium.engines.embedded.active_run import PAUSED, ActiveRun
 from podium.engines.embedded.attempts import end_of_all, work
@@ -373,10 +372,8 @@ class EmbeddedEngine:
     # telling
 
     def _tell(self, happening: Happening) -> None:
-        if isinstance(happening, EntryMade) and happening.entry.type is EntryType.ATTEMPT:
-            active = self._active.get(happening.entry.run)
-            if active is not None:
-                self._queues.note(active.run, happening.entry)
+        if isinstance(happening, EntryMade) and happening.entry.run in self._active:
+            self._queues.note(self._active[happening.entry.run].run, happening.entry)
         self._audience.tell(happening)
 
     @property
