@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sqlite3
 from contextlib import closing
@@ -38,7 +39,9 @@ async def test_chaos_sees_it_when_commits_are_not_synced(tmp_path: Path):
     broken = []
     for seed in range(3):
         database = a_database(tmp_path, seed, synchronous="OFF")
-        await strike(database, Outcome())
+        # Torn pages may leave rows that nobody can read: an error is one more way of seeing it.
+        with contextlib.suppress(Exception):
+            await strike(database, Outcome())
         broken += database.ledger.violations
     assert any("was started, and is lost" in violation for violation in broken)
     assert any("was acknowledged" in violation for violation in broken)
