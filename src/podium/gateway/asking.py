@@ -5,39 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from typing import assert_never
 
 from podium.domain.answers import FailureKind
 from podium.domain.errors import BudgetExceeded, PodiumError
 from podium.domain.money import Money
-from podium.gateway.budgets.purse import Purse
+from podium.gateway.call import Call
 from podium.gateway.failures import Fault
-from podium.gateway.judgement import judged
-from podium.gateway.ledger import Ledger, Trial
-from podium.gateway.line import Candidate, Line
-from podium.gateway.policy import CallPolicy
-from podium.gateway.prompt import Prompt
-from podium.gateway.telling import Telling
+from podium.gateway.ledger import Trial
+from podium.gateway.line import Candidate
 from podium.gateway.traffic import Lease
 from podium.gateway.wording import well_formed
-from podium.ports.models import Delta, Message, ModelFailure, ModelProvider, ModelReply, ModelRequest
+from podium.ports.models import CallLimits, Delta, ModelFailure, ModelProvider, ModelReply, ModelRequest
 
 # A provider keeps the deadline itself and then says what it had counted: this is for one that fails to.
 _GRACE = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call on its way."""
-
-    prompt: Prompt[Any]
-    policy: CallPolicy
-    messages: tuple[Message, ...]
-    line: Line
-    ledger: Ledger
-    tenant: str
-    telling: Telling
-    purse: Purse | None = None
 
 
 @dataclass(slots=True)
@@ -55,11 +37,20 @@ class FirstToken:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What became of one request of a candidate."""
+    """What became of one request of a candidate; without a `lease` it was never sent."""
 
     candidate: Candidate
-    lease: Lease
+    lease: Lease | None
     trial: Trial
+
+    @property
+    def note(self) -> str:
+        """What there is to tell of a request that was accepted."""
+        candidate = self.candidate
+        said = [f"waited {candidate.waited:.1f} s"] if candidate.waited else []
+        if self.lease is not None and len(candidate.routes) > 1:
+            said.append(f"with {self.lease.lane.route.credential}")
+        return ", ".join(said)
 
 
 async def ask(
@@ -76,7 +67,7 @@ async def ask(
             candidate.model,
             candidate.messages,
             candidate.max_tokens,
-            call.prompt.output.schema,
+            call.asked.schema,
             call.line.deadline - clock(),
         )
     except BaseException as error:
@@ -101,7 +92,7 @@ async def _sent(
     route = lease.lane.route
     request = _request(call, candidate, call.line.deadline - started, first)
     candidate.requests += 1
-    call.telling.begin()
+    call.audience.begin()
     try:
         reply = await _reply(route.provider, route.model, request)
     except BaseException:
@@ -113,9 +104,9 @@ async def _sent(
     match reply:
         case ModelReply(text=text, usage=usage, cost=cost, price_table=table):
             lease.replied(now, usage, latency, (first.at or now) - started)
-            readable = replace(reply, text=well_formed(text))
-            result = judged(call.prompt, readable, call.policy.longest)
-            trial = Trial(result, readable.text, usage, cost, table, latency)
+            readable = well_formed(text)
+            result = call.judge(reply if readable is text else replace(reply, text=readable))
+            trial = Trial(result, readable, usage, cost, table, latency)
         case ModelFailure():
             fault = Fault.of(reply.kind, str(reply), reply.retry_after)
             lease.failed(now, fault, reply.usage, latency)
@@ -126,25 +117,38 @@ async def _sent(
 
 
 def _request(call: Call, candidate: Candidate, seconds: float, first: FirstToken) -> ModelRequest:
+    asked, policy = call.asked, call.policy
+    observer = _observer(call)
+    mode = asked.schema_mode
+    if mode is None and asked.schema is not None:
+        mode = policy.schema_mode(candidate.model)
     return ModelRequest(
         messages=candidate.messages,
-        limits=call.policy.within(seconds),
-        schema=call.prompt.output.schema,
-        schema_name=call.prompt.name,
+        # To watch a reply that nobody hears costs ten times the work of one in a single piece.
+        limits=CallLimits(seconds, policy.limits.connect, seconds, seconds)
+        if call.patient and observer is None
+        else policy.within(seconds),
+        schema=asked.schema,
+        schema_name=asked.schema_name,
         max_tokens=candidate.max_tokens,
-        temperature=call.policy.temperature,
-        schema_mode=call.policy.schema_mode(candidate.model),
-        schema_told=True,
+        temperature=asked.temperature,
         on_token=first,
-        on_delta=_observer(call),
+        schema_mode=mode,
+        schema_told=asked.schema_told,
+        tools=asked.tools,
+        tool_choice=asked.tool_choice,
+        top_p=asked.top_p,
+        seed=asked.seed,
+        stop=asked.stop,
+        on_delta=observer,
     )
 
 
 def _observer(call: Call) -> Callable[[Delta], None] | None:
-    if call.prompt.streams:
-        return call.telling.hear
+    if call.audience.listens:
+        return call.audience.hear
     # A race is about the first token, which nobody notices in a reply that comes in one piece.
-    return _ignore if call.policy.hedge else None
+    return _ignore if call.may_race else None
 
 
 def _ignore(_: Delta) -> None:

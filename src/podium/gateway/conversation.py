@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, assert_never
 
 from podium.domain.media import Media
+from podium.gateway.policy import CallPolicy
 from podium.gateway.prompt import Prompt
-from podium.ports.models import Message, Part, Role, Text, ToolCall, ToolResult
+from podium.ports.models import Message, ModelRequest, Part, Role, Text, ToolCall, ToolResult
 
 _LONGEST_ECHO = 4000
 
@@ -17,6 +18,19 @@ def opening(prompt: Prompt[Any], variables: Mapping[str, object]) -> tuple[Messa
     system = "\n\n".join(text for text in (prompt.system, prompt.output.instruction) if text)
     user = Message(Role.USER, prompt.template.fill(variables))
     return (Message(Role.SYSTEM, system), user) if system else (user,)
+
+
+def asked_of(prompt: Prompt[Any], variables: Mapping[str, object], policy: CallPolicy) -> ModelRequest:
+    """Return what a call of `prompt` asks, of whichever candidate."""
+    return ModelRequest(
+        messages=opening(prompt, variables),
+        limits=policy.limits,
+        schema=prompt.output.schema,
+        schema_name=prompt.name,
+        max_tokens=policy.max_tokens,
+        temperature=policy.temperature,
+        schema_told=True,
+    )
 
 
 def reasked(messages: Sequence[Message], reply: str, problem: str) -> tuple[Message, ...]:

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from podium.domain.answers import FailureKind, Usage
-from podium.gateway.asking import Asked, Call, FirstToken, ask
+from podium.gateway.asking import Asked, FirstToken, ask
+from podium.gateway.call import Call
 from podium.gateway.failures import Fault
 from podium.gateway.judgement import Accepted
 from podium.gateway.ledger import HEDGED, Trial

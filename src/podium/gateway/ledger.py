@@ -17,12 +17,13 @@ ACCEPTED = "accepted"
 HEDGED = "hedged"
 """The outcome of the one of two requests at the same time that was not used."""
 
+_NOTHING = CallAttempt("", 0, "")
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """One turn of a candidate: what it came to, and what it took. `cost` is None when no price is known. `latency`
-    in seconds; `sent` is False when the candidate could not be called at all. `note` is what there is to tell of a
-    request that was accepted.
+    in seconds; `sent` is False when the candidate could not be called at all.
     """
 
     result: Accepted | Fault
@@ -32,13 +33,12 @@ class Trial:
     price_table: str = ""
     latency: float = 0.0
     sent: bool = True
-    note: str = ""
 
 
 class Ledger:
-    """Writes down each trial as soon as it is over, in full to `record` and in short for the answer."""
+    """Writes down each trial as soon as it is over, in short for the answer, and in full to `record` if there is one."""
 
-    def __init__(self, record: Callable[[CallAttempt], None]) -> None:
+    def __init__(self, record: Callable[[CallAttempt], None] | None = None) -> None:
         self._record = record
         self._attempts: list[CallAttempt] = []
 
@@ -50,15 +50,22 @@ class Ledger:
     @property
     def usage(self) -> Usage:
         """Tokens of all attempts."""
-        return sum((attempt.usage for attempt in self._attempts), Usage())
+        if len(self._attempts) == 1:
+            return self._attempts[0].usage
+        return sum((attempt.usage for attempt in self._attempts), _NOTHING.usage)
 
     @property
     def cost(self) -> Money:
         """Cost of all attempts."""
-        return sum((attempt.cost for attempt in self._attempts), Money())
+        if len(self._attempts) == 1:
+            return self._attempts[0].cost
+        return sum((attempt.cost for attempt in self._attempts), _NOTHING.cost)
 
-    def note(self, candidate: Candidate, trial: Trial, outcome: str) -> None:
-        """Write down a trial; `outcome` says what followed (`accepted`, or the move that was made)."""
+    def note(self, candidate: Candidate, trial: Trial, outcome: str, message: str = "") -> None:
+        """Write down a trial; `outcome` says what followed (`accepted`, or the move that was made).
+
+        `message` is what there is to tell of a request that was accepted.
+        """
         fault = trial.result if isinstance(trial.result, Fault) else None
         accepted = trial.result if isinstance(trial.result, Accepted) else None
         attempt = CallAttempt(
@@ -66,14 +73,15 @@ class Ledger:
             number=len(self._attempts) + 1,
             outcome=outcome,
             failure=fault.kind if fault else None,
-            message=fault.message if fault else trial.note,
+            message=fault.message if fault else message,
             usage=trial.usage,
-            cost=trial.cost or Money(),
+            cost=trial.cost or _NOTHING.cost,
             price_table=trial.price_table,
-            priced=trial.cost is not None or trial.usage == Usage(),
+            priced=trial.cost is not None or trial.usage == _NOTHING.usage,
             latency=trial.latency,
             confidence=accepted.confidence if accepted else None,
         )
         self._attempts.append(attempt)
-        prompt = transcript(candidate.messages) if trial.sent else ""
-        self._record(replace(attempt, prompt=prompt, raw=trial.text))
+        if self._record is not None:
+            prompt = transcript(candidate.messages) if trial.sent else ""
+            self._record(replace(attempt, prompt=prompt, raw=trial.text))

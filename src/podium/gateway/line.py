@@ -76,7 +76,10 @@ class Means:
 
 
 class Line:
-    """The candidates of one call, in order. One retry budget and one deadline for all of them together."""
+    """The candidates of one call, in order. One retry budget and one deadline for all of them together.
+
+    `latest` is the last fault and whose it was, None before there was any.
+    """
 
     def __init__(self, policy: CallPolicy, messages: Sequence[Message], deadline: float) -> None:
         self.candidates = [
@@ -86,6 +89,7 @@ class Line:
         self._policy = policy
         self._standing = list(self.candidates)
         self._retries_left = policy.backoff.retries
+        self.latest: tuple[Candidate, Fault] | None = None
 
     def next(self, now: float) -> Candidate | None:
         """Return whom to ask next, at its `ready_at`; None when nobody is left or the deadline is over."""
@@ -101,11 +105,15 @@ class Line:
         """Return who else could be asked now."""
         return [each for each in self._standing if each is not candidate and not each.yields]
 
-    def hold(self, candidate: Candidate, held: Held) -> Move:
-        """Let the others go first until a breaker, a limit or the provider's own wish lets this one pass."""
+    def hold(self, candidate: Candidate, held: Held, fault: Fault) -> Move:
+        """Let the others go first until a breaker, a limit or the provider's own wish lets this one pass.
+
+        `fault` is what that amounts to.
+        """
         candidate.held = held
+        self.latest = candidate, fault
         if candidate.fault is None:
-            candidate.fault = Fault.of(held.kind, held.message)
+            candidate.fault = fault
         if held.kind in {FailureKind.LIMITED, FailureKind.RATE_LIMIT}:
             candidate.told = held.until
         if held.until >= self.deadline:
@@ -116,7 +124,7 @@ class Line:
 
     def turn(self, candidate: Candidate, fault: Fault, now: float, jitter: float, means: Means) -> Move:
         """Take note of a failure and return what it leads to; `jitter` is a random number from 0 to 1."""
-        candidate.fault = fault
+        self._note(candidate, fault)
         candidate.told = None if fault.retry_after is None else now + fault.retry_after
         candidate.extra, candidate.price = False, 0
         action = RULES[fault.kind].action
@@ -139,10 +147,21 @@ class Line:
             case Move.NEXT:
                 return self._leave(candidate)
             case Move.FAIL:
-                self._give_up()
-                return move
+                return self.give_up(candidate, fault)
             case _:
                 assert_never(move)
+
+    def give_up(self, candidate: Candidate, fault: Fault) -> Move:
+        """Take note of a failure after which nobody is to be asked any more."""
+        self._note(candidate, fault)
+        self._standing.clear()
+        for each in self.candidates:
+            each.told = None
+        return Move.FAIL
+
+    def _note(self, candidate: Candidate, fault: Fault) -> None:
+        candidate.fault = fault
+        self.latest = candidate, fault
 
     def _move(self, action: Action, candidate: Candidate, means: Means) -> Move:
         match action:
@@ -187,11 +206,6 @@ class Line:
         candidate.ready_at = now + delay
         candidate.yields = move is Move.WAIT
         return move
-
-    def _give_up(self) -> None:
-        self._standing.clear()
-        for candidate in self.candidates:
-            candidate.told = None
 
     def _leave(self, candidate: Candidate) -> Move:
         self._standing.remove(candidate)

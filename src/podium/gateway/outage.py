@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
@@ -12,14 +11,12 @@ from podium.domain.ids import digest
 from podium.domain.money import Money
 from podium.domain.policies import Fallback
 from podium.domain.quality import Quality, Verdict
+from podium.gateway.call import Call
 from podium.gateway.failures import OF_THE_REQUEST
-from podium.gateway.ledger import Ledger
 from podium.gateway.line import Line
-from podium.gateway.policy import CallPolicy
 from podium.gateway.prompt import Prompt
 from podium.gateway.unanswered import unanswered
 from podium.gateway.wording import as_json
-from podium.ports.models import Message
 from podium.ports.stale import Question, StaleAnswers
 
 FALLBACK = "fallback"
@@ -33,34 +30,30 @@ class Unmet:
     """A call that nobody answered."""
 
     prompt: Prompt[Any]
-    policy: CallPolicy
-    messages: Sequence[Message]
-    line: Line
-    ledger: Ledger
-    tenant: str
+    call: Call
 
 
-async def bridged(call: Unmet, stale: StaleAnswers, now: float) -> AnyAnswer:
+async def bridged(unmet: Unmet, stale: StaleAnswers, now: float) -> AnyAnswer:
     """Return a degraded answer, when the policy has one; otherwise raise `NoAnswer` or `Retryable`.
 
     What a model would refuse on the best of days is no outage, and is raised whatever the policy says.
     """
-    error = unanswered(call.prompt.reference, call.line, call.policy, now)
-    faults = [each.fault.kind for each in call.line.candidates if each.fault is not None]
+    error = unanswered(unmet.prompt.reference, unmet.call.line, unmet.call.policy, now)
+    faults = [each.fault.kind for each in unmet.call.line.candidates if each.fault is not None]
     if OF_THE_REQUEST.intersection(faults):
         raise error
     reason = f"no model answered ({', '.join(dict.fromkeys(kind.replace('_', ' ') for kind in faults))})"
-    match call.policy.on_outage:
+    match unmet.call.policy.on_outage:
         case "fail":
             raise error
         case "reschedule":
-            raise _later(error, call.line, now)
+            raise _later(error, unmet.call.line, now)
         case "stale":
-            return await _earlier(call, stale, error, reason)
+            return await _earlier(unmet, stale, error, reason)
         case Fallback(value):
-            return _degraded(call, value, FALLBACK, f"{reason}: this is the fallback value")
+            return _degraded(unmet, value, FALLBACK, f"{reason}: this is the fallback value")
         case _:
-            assert_never(call.policy.on_outage)
+            assert_never(unmet.call.policy.on_outage)
 
 
 def _later(error: NoAnswer | Retryable, line: Line, now: float) -> Retryable:
@@ -71,33 +64,35 @@ def _later(error: NoAnswer | Retryable, line: Line, now: float) -> Retryable:
     return Retryable(f"{error} It is tried again in {wait:.1f} s.", retry_after=wait)
 
 
-async def _earlier(call: Unmet, stale: StaleAnswers, error: NoAnswer | Retryable, reason: str) -> AnyAnswer:
-    found = await stale.latest(question_of(call))
+async def _earlier(unmet: Unmet, stale: StaleAnswers, error: NoAnswer | Retryable, reason: str) -> AnyAnswer:
+    found = await stale.latest(question_of(unmet))
     if found is None:
         raise error
     told = f"{reason}: this is the answer of {found.age:.0f} s ago"
     old = found.answer
     return replace(
-        _degraded(call, old.value, old.model, told),
+        _degraded(unmet, old.value, old.model, told),
         confidence=old.confidence,
         quality=old.quality.worsened(Verdict.DEGRADED, told),
     )
 
 
-def question_of(call: Unmet) -> Question:
+def question_of(unmet: Unmet) -> Question:
     """Return a call's request as a cache knows it."""
-    said = as_json([[message.role, message.text] for message in call.messages])
-    return Question(call.prompt.reference, digest(said, as_json(call.prompt.output.schema))[:32], call.tenant)
+    said = as_json([[message.role, message.text] for message in unmet.call.asked.messages])
+    return Question(
+        unmet.prompt.reference, digest(said, as_json(unmet.prompt.output.schema))[:32], unmet.call.tenant
+    )
 
 
-def _degraded(call: Unmet, value: Any, model: str, reason: str) -> AnyAnswer:
+def _degraded(unmet: Unmet, value: Any, model: str, reason: str) -> AnyAnswer:
     return Answer(
         value=value,
         confidence=None,
         quality=Quality().worsened(Verdict.DEGRADED, reason),
         model=model,
-        cost=call.ledger.cost + Money(),
-        usage=call.ledger.usage,
-        prompt=call.prompt.reference,
-        attempts=call.ledger.attempts,
+        cost=unmet.call.ledger.cost + Money(),
+        usage=unmet.call.ledger.usage,
+        prompt=unmet.prompt.reference,
+        attempts=unmet.call.ledger.attempts,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -114,10 +114,6 @@ class CallLimits:
     connect: float = 5.0
     first_token: float = 20.0
     stall: float = 30.0
-
-    def whole(self) -> CallLimits:
-        """Return the same without deadlines inside the reply, which may then come in one piece."""
-        return replace(self, first_token=self.total, stall=self.total)
 
 
 @dataclass(frozen=True, slots=True)
