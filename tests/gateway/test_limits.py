@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from podium.domain.answers import FailureKind
 from podium.domain.errors import Retryable
 from podium.gateway import prompt
-from podium.gateway.limits.places import Places
 from podium.gateway.limits.rate import Rate
 from podium.ports.models import ModelRequest
 from podium.providers import Script
@@ -50,32 +49,6 @@ def test_what_is_given_back_never_overfills():
     rate = Rate(60)
     rate.take(-100, 1.0)
     assert rate.left(1.0) == 60
-
-
-async def test_places_go_to_who_has_waited_longest_and_none_is_lost_with_one_who_gives_up():
-    places, order = Places(1), []
-    places.take()
-
-    async def wait(name: str) -> None:
-        await places.freed(10)
-        order.append(name)
-
-    waiting = [asyncio.create_task(wait(name)) for name in "abc"]
-    await asyncio.sleep(0)
-    waiting[0].cancel()
-    await asyncio.sleep(0)
-    places.give_back()
-    await asyncio.wait_for(waiting[1], 1)
-    assert order == ["b"]
-    waiting[2].cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
-
-
-async def test_nobody_waits_for_a_place_longer_than_asked():
-    places = Places(1)
-    places.take()
-    async with asyncio.timeout(1):
-        await places.freed(0.01)
 
 
 async def test_requests_beyond_the_limit_wait_for_their_minute():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -46,10 +47,12 @@ class Admission:
             candidate.extra,
             candidate.shunned,
             candidate.refused,
+            call.line.waiter,
         )
         permit = self.traffic.admit(candidate.routes, wish, now)
         if isinstance(permit, Lease):
             candidate.held = None
+            self.served(call)
             if not candidate.price:
                 self.traffic.budget(permit.lane.route).request(now)
         return permit
@@ -63,13 +66,39 @@ class Admission:
                 candidate.ready_at = 0.0
                 return
         seconds = min(candidate.ready_at, call.line.deadline) - now
-        if candidate.held is not None and candidate.held.places is not None:
-            await candidate.held.places.freed(seconds)
-            candidate.ready_at = 0.0
+        held = candidate.held
+        if held is not None and held.queues:
+            await self._wait_in_line(call, held, seconds)
         else:
+            if call.line.waiter is not None:
+                call.line.waiter.leave()
             await self._sleep(seconds)
-        if candidate.held is not None:
+        if held is not None:
             candidate.waited += self._clock() - now
+
+    def served(self, call: Call) -> None:
+        """Let others have the call's turns: it waits no more for room under a limit, served or not."""
+        if call.line.waiter is not None:
+            call.line.waiter.leave()
+            call.line.waiter = None
+
+    async def _wait_in_line(self, call: Call, held: Held, seconds: float) -> None:
+        line = call.line
+        waiter = line.waiter = line.waiter or self.traffic.limiter.arrive()
+        queued = line.queued()
+        told = waiter.stand_in(queue for each in queued if each.held for queue in each.held.queues)
+        if held.is_known and waiter.is_first:
+            room = asyncio.ensure_future(self._sleep(seconds))
+            try:
+                await asyncio.wait({told, room}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                room.cancel()
+        else:
+            # How long those ahead take nobody knows: told is whoever has become the first.
+            await asyncio.wait({told}, timeout=seconds)
+        # It keeps its turn until it has looked whether there is room.
+        for each in queued:
+            each.ready_at = 0.0
 
     def succeeded(self, asked: Asked) -> None:
         """Take note that a request came to something, for the retry budget."""

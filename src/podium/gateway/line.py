@@ -10,9 +10,12 @@ from typing import assert_never
 from podium.domain.answers import FailureKind
 from podium.domain.errors import BudgetExceeded
 from podium.gateway.failures import RULES, Action, Fault
+from podium.gateway.limits.turns import Waiter
 from podium.gateway.policy import CallPolicy
 from podium.gateway.traffic import Held
 from podium.ports.models import Message, Route
+
+_LAST_LOOK = 0.01
 
 
 class Move(StrEnum):
@@ -78,7 +81,8 @@ class Means:
 class Line:
     """The candidates of one call, in order. One retry budget and one deadline for all of them together.
 
-    `latest` is the last fault and whose it was, None before there was any.
+    `latest` is the last fault and whose it was, None before there was any. `waiter` stands for the call in the queues
+    of limits, None where it has not to wait for any.
     """
 
     def __init__(self, policy: CallPolicy, messages: Sequence[Message], deadline: float) -> None:
@@ -90,6 +94,7 @@ class Line:
         self._standing = list(self.candidates)
         self._retries_left = policy.backoff.retries
         self.latest: tuple[Candidate, Fault] | None = None
+        self.waiter: Waiter | None = None
 
     def next(self, now: float) -> Candidate | None:
         """Return whom to ask next, at its `ready_at`; None when nobody is left or the deadline is over."""
@@ -105,7 +110,11 @@ class Line:
         """Return who else could be asked now."""
         return [each for each in self._standing if each is not candidate and not each.yields]
 
-    def hold(self, candidate: Candidate, held: Held, fault: Fault) -> Move:
+    def queued(self) -> list[Candidate]:
+        """Return who waits for room under a limit."""
+        return [each for each in self._standing if each.held is not None and each.held.queues]
+
+    def hold(self, candidate: Candidate, held: Held, fault: Fault, now: float) -> Move:
         """Let the others go first until a breaker, a limit or the provider's own wish lets this one pass.
 
         `fault` is what that amounts to.
@@ -116,9 +125,13 @@ class Line:
             candidate.fault = fault
         if held.kind in {FailureKind.LIMITED, FailureKind.RATE_LIMIT}:
             candidate.told = held.until
-        if held.until >= self.deadline:
+        until = held.until
+        if held.queues and not held.is_known and now < self.deadline - _LAST_LOOK:
+            # Others may be done at any time: that is worth waiting for until the end.
+            until = min(until, self.deadline - _LAST_LOOK)
+        if until >= self.deadline:
             return self._leave(candidate)
-        candidate.ready_at = held.until
+        candidate.ready_at = until
         candidate.yields = True
         return Move.WAIT
 

@@ -45,6 +45,12 @@ class PolicyPath:
 
         Why nobody is left is in the call's line; what was tried is in its ledger.
         """
+        try:
+            return await self._followed(call)
+        finally:
+            self._admission.served(call)
+
+    async def _followed(self, call: Call) -> tuple[Candidate, Accepted] | None:
         while (candidate := call.line.next(now := self._clock())) is not None:
             if candidate.ready_at > now:
                 await self._admission.wait(call, candidate, now)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from podium.domain.answers import FailureKind, Usage
@@ -19,7 +19,7 @@ from podium.gateway.health.retry_budget import RetryBudget
 from podium.gateway.health.rolling import RollingCount
 from podium.gateway.limits.limited import Limited
 from podium.gateway.limits.limiter import Limiter
-from podium.gateway.limits.places import Places
+from podium.gateway.limits.turns import Turns, Waiter
 from podium.ports.models import Route
 from podium.settings.gateway import GatewaySettings
 
@@ -47,7 +47,7 @@ class Wish:
     """What a call would like to send. `tokens` is an estimate of input and output together.
 
     `extra`: it is a retry or a fallback. `shunned` are credentials to be taken only if there is no other, `refused`
-    those not to be taken at all.
+    those not to be taken at all. `waiter` is the call where it has waited for limits.
     """
 
     tokens: int
@@ -56,16 +56,22 @@ class Wish:
     extra: bool = False
     shunned: Collection[str] = _NOBODY
     refused: Collection[str] = _NOBODY
+    waiter: Waiter | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Why nothing may be sent now, and from when on to ask again; earlier if one of `places` becomes free."""
+    """Why nothing may be sent now, and from when on to ask again.
+
+    `queues` are those of all limits in the way, where there will be room earlier or later. Where the time `is_known`,
+    there is room at it for whoever is first in them.
+    """
 
     until: float
     kind: FailureKind
     message: str
-    places: Places | None = None
+    queues: tuple[Turns, ...] = ()
+    is_known: bool = False
 
 
 @dataclass(slots=True)
@@ -135,16 +141,18 @@ class Traffic:
     def admit(self, routes: Sequence[Route], wish: Wish, now: float) -> Lease | Held:
         """Return the permission to make a request over the best of the routes, or why there is none now."""
         held: Held | None = None
+        queues: tuple[Turns, ...] = ()
         for lane in self._by_preference(routes, wish, now):
             limits = self.limiter.of(lane.route.place, lane.route.credential, wish.tenant)
             obstacle = self._obstacle(lane, limits, wish, now)
             if obstacle is None:
                 return self._lease(lane, limits, wish, now)
+            queues += obstacle.queues
             if held is None or obstacle.until < held.until:
                 held = obstacle
         if held is None:
             return Held(math.inf, FailureKind.UNAVAILABLE, "every credential was refused")
-        return held
+        return held if len(queues) == len(held.queues) else replace(held, queues=queues)
 
     def opens_at(self, routes: Sequence[Route], refused: Collection[str], now: float) -> float:
         """Return from when on a breaker or a provider's own wish would let a request pass: `now`, or later."""
@@ -221,10 +229,10 @@ class Traffic:
             said = f"{lane.cautious} others are finding out whether {name} works"
             return Held(now + LOOK, FailureKind.BREAKER_OPEN, said)
         for limited in limits:
-            short = limited.shortage(wish.tokens, now)
+            short = limited.shortage(wish.tokens, now, wish.waiter)
             if short is not None:
                 until = max(short.until, now + _SHORTEST_WAIT)
-                return Held(until, FailureKind.LIMITED, short.message, short.places)
+                return Held(until, FailureKind.LIMITED, short.message, (short.turns,), short.is_known)
         return None
 
     def _lease(self, lane: Lane, limits: tuple[Limited, ...], wish: Wish, now: float) -> Lease:

@@ -26,8 +26,9 @@ class Turning:
     def hold(self, call: Call, candidate: Candidate, held: Held) -> None:
         """Let the others go first, until the candidate may be asked."""
         is_new = candidate.held is None or candidate.held.kind is not held.kind
-        fault = Fault.of(held.kind, held.message, held.until - self._clock())
-        move = call.line.hold(candidate, held, fault)
+        now = self._clock()
+        fault = Fault.of(held.kind, held.message, held.until - now)
+        move = call.line.hold(candidate, held, fault, now)
         if is_new or move is not Move.WAIT:
             call.ledger.note(candidate, Trial(fault, sent=False), move.value)
 

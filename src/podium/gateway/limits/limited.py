@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from podium.gateway.limits.places import Places
 from podium.gateway.limits.rate import Rate
+from podium.gateway.limits.turns import Turns, Waiter
 from podium.settings.resilience import Limits
 
 FULL = 1.0
@@ -14,34 +15,46 @@ FULL = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """What is missing for a request: from `until` it may be there. `places` tells when one of them is free."""
+    """What is missing for a request: from `until` it may be there. `turns` is the queue for it.
+
+    Where the time `is_known`, it will be there then for whoever is first.
+    """
 
     until: float
     message: str
-    places: Places | None = None
+    turns: Turns
+    is_known: bool = False
 
 
 class Limited:
     """What is left of the limits of `scope` (`provider openai`, `tenant acme`). Times of one clock, in seconds."""
 
-    __slots__ = ("places", "requests", "scope", "tokens")
+    __slots__ = ("places", "requests", "scope", "tokens", "turns")
 
     def __init__(self, scope: str, limits: Limits) -> None:
         self.scope = scope
         self.requests = None if limits.requests is None else Rate(limits.requests)
         self.tokens = None if limits.tokens is None else Rate(limits.tokens)
         self.places = None if limits.concurrency is None else Places(limits.concurrency)
+        self.turns = Turns()
 
-    def shortage(self, tokens: int, now: float) -> Shortage | None:
-        """Return what is missing for a request of `tokens` now, or None."""
+    def shortage(self, tokens: int, now: float, waiter: Waiter | None = None) -> Shortage | None:
+        """Return what is missing for a request of `tokens` now, or None.
+
+        What is there goes first to those who wait for it already; `waiter` is the one who asks, if it is among them.
+        """
+        ahead = self.turns.ahead_of(waiter)
         if self.places is not None and self.places.full:
             said = f"{self.scope} has {self.places.number} requests on their way, as many as it may"
-            return Shortage(now + FULL, said, self.places)
-        for rate, amount, unit in ((self.requests, 1, "requests"), (self.tokens, tokens, "tokens")):
+            return Shortage(now + FULL, said, self.turns)
+        for rate, amount, unit in ((self.requests, 1 + ahead, "requests"), (self.tokens, tokens, "tokens")):
             if rate is not None:
                 until = rate.ready_at(amount, now)
                 if until > now:
-                    return Shortage(until, f"{self.scope} may use {rate.per_minute} {unit} a minute")
+                    said = f"{self.scope} may use {rate.per_minute} {unit} a minute"
+                    return Shortage(until, said, self.turns, is_known=True)
+        if ahead:
+            return Shortage(now + FULL, f"{ahead} others wait for {self.scope}", self.turns)
         return None
 
     def take(self, tokens: int, now: float) -> None:
@@ -59,6 +72,7 @@ class Limited:
             self.places.give_back()
         if self.tokens is not None:
             self.tokens.take(used - reserved, now)
+        self.turns.call()
 
     def headroom(self, now: float) -> float:
         """Return the share that is left of the scarcest of the limits, from 0 to 1."""

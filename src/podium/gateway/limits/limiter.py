@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 from podium.gateway.limits.limited import Limited
+from podium.gateway.limits.turns import Waiter
 from podium.settings.gateway import GatewaySettings
 from podium.settings.resilience import Limits
 
@@ -23,6 +25,11 @@ class Limiter:
         )
         self._any = any(limits for _, limits in self._kinds)
         self._known: dict[tuple[str, str], Limited | None] = {}
+        self._arrivals = itertools.count()
+
+    def arrive(self) -> Waiter:
+        """Return who waits behind all who wait now."""
+        return Waiter(next(self._arrivals))
 
     def of(self, provider: str, credential: str, tenant: str) -> tuple[Limited, ...]:
         """Return the limits of a request, at most three."""
