@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from podium.domain.states import BreakerState
 from podium.ports.models import ModelFailure
 from podium.providers import Script
 from tests.cli.support import Shell
+from tests.support.apps import until
 
 say = prompt("say", "Say {what}", models=["scripted:a", "scripted:b"])
 
@@ -65,12 +65,9 @@ async def test_others_see_breakers_budgets_and_limits(tmp_path: Path):
     async with app(tmp_path) as podium:
         assert await podium.run(asks, "it") == "Yes."
         async with open_database(tmp_path / "podium.db") as seen:
-            for _ in range(200):
-                status = await seen.gateway.status()
-                if status is not None:
-                    break
-                await podium.idle()
-                await asyncio.sleep(0.02)
+            await podium.idle()
+            await until(seen.gateway.status)
+            status = await seen.gateway.status()
         assert status is not None
         assert status.pid == os.getpid()
     a, b = status.lanes

@@ -71,11 +71,13 @@ async def test_a_call_that_fails_leaves_its_error_and_the_others_their_answers(d
 
 async def test_no_more_are_asked_at_a_time_than_allowed(database):
     now = most = 0
+    three = asyncio.Barrier(3)
 
     async def answer(_: ModelRequest) -> str:
         nonlocal now, most
         now += 1
         most = max(most, now)
+        await three.wait()
         await asyncio.sleep(0.005)
         now -= 1
         return '{"value": "bug"}'

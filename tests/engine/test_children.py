@@ -148,7 +148,7 @@ async def test_a_child_that_lost_its_race_is_cancelled(database):
     @workflow
     async def parent() -> str:
         try:
-            async with asyncio.timeout(0.02):
+            async with asyncio.timeout(0.3):
                 await child()
         except TimeoutError:
             return "went on without it"

@@ -189,7 +189,7 @@ async def test_a_step_may_be_given_up_by_asyncios_timeout(database, work):
     @workflow
     async def impatient() -> str:
         try:
-            async with asyncio.timeout(0.02):
+            async with asyncio.timeout(0.3):
                 return await do("slow")
         except TimeoutError:
             return "given up"
@@ -216,7 +216,8 @@ async def test_a_race_is_won_by_the_first_and_the_loser_is_given_up(database, wo
         await work.until_started(2)
         work.gate("b").set()
         assert await handle.result() == "b"
-    assert work.log == ["began a", "began b", "cut a"]
+    assert sorted(work.log[:2]) == ["began a", "began b"]
+    assert work.log[2:] == ["cut a"]
 
 
 async def test_a_run_that_gave_up_a_step_may_leave_memory_before_the_step_has_cleaned_up(database):
@@ -233,7 +234,7 @@ async def test_a_run_that_gave_up_a_step_may_leave_memory_before_the_step_has_cl
     @workflow
     async def gives_up() -> str:
         try:
-            async with asyncio.timeout(0.01):
+            async with asyncio.timeout(0.3):
                 await thorough()
         except TimeoutError:
             await sleep(0.1)

@@ -147,7 +147,7 @@ async def test_what_was_decided_does_not_wait_behind_a_backlog(database):
         (review,) = await app.reviews.list()
         await app.reviews.decide(review.id, DecisionVerdict.EDIT, reviewer="ana", value=b'"yes"')
         app.look()
-        assert await asked.result(timeout=5) == "yes"
+        assert await asked.result(timeout=20) == "yes"
         assert await backlog[-1].status() is RunState.PENDING
         gate.set()
         await app.idle()

@@ -162,7 +162,7 @@ class TestRetry:
             assert world.calls == ["a", "b"]
 
     async def test_a_run_that_ran_out_of_time_has_its_time_anew(self, database):
-        @workflow(timeout=0.05)
+        @workflow(timeout=0.5)
         async def hurried() -> list[str]:
             return [await work("a"), await slow("b")]
 

@@ -261,7 +261,7 @@ async def test_a_review_that_is_no_longer_waited_for_closes(database):
     @workflow
     async def impatient() -> str:
         try:
-            async with asyncio.timeout(0.02):
+            async with asyncio.timeout(0.3):
                 await ask_human("Quick!")
         except TimeoutError:
             await carry_on()

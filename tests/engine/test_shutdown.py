@@ -42,7 +42,7 @@ async def test_steps_under_way_are_cancelled_and_their_clean_up_is_awaited(datab
 
 
 async def test_a_step_given_up_long_ago_is_awaited_too(database):
-    log, working = [], asyncio.Event()
+    log, working, door = [], asyncio.Event(), asyncio.Event()
 
     @step
     async def slow_to_leave() -> None:
@@ -50,19 +50,24 @@ async def test_a_step_given_up_long_ago_is_awaited_too(database):
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(0.1)
+            await door.wait()
             log.append("left")
+
+    @step
+    async def begun() -> None:
+        await working.wait()
 
     @workflow
     async def gives_up() -> str:
         task = asyncio.create_task(slow_to_leave())
-        await sleep(0.02)
+        await begun()
         task.cancel()
         return "done"
 
     async with app_on(database, gives_up) as app:
         assert await app.run(gives_up) == "done"
         assert not log
+        asyncio.get_running_loop().call_later(0.05, door.set)
     assert log == ["left"]
 
 
@@ -87,7 +92,8 @@ async def test_a_step_that_ignores_its_cancellation_does_not_hold_up_the_exit(da
         await app.start(one, run_id="r")
         await working.wait()
         began = time.monotonic()
-    assert time.monotonic() - began < 2
+    # Without an end to its patience it would wait for an hour.
+    assert time.monotonic() - began < 20
     assert "0:deaf#1 of run 'r' ignores its cancellation and is ended where it stands" in caplog.text
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
@@ -109,7 +115,8 @@ async def test_a_plain_step_that_hangs_does_not_hold_up_the_exit(database):
         await app.start(one)
         await working.wait()
         began = time.monotonic()
-    assert time.monotonic() - began < 2
+    # It would wait for ever.
+    assert time.monotonic() - began < 20
     release.set()
 
 
@@ -129,9 +136,16 @@ async def test_whoever_still_waits_for_a_result_is_told_that_it_will_not_come_he
 
 
 PROGRAM = """
+at_work = 0
+
+def begin() -> None:
+    global at_work
+    print("working", flush=True)
+    at_work += 1
+
 @step
 async def deaf() -> None:
-    print("working", flush=True)
+    begin()
     while True:
         try:
             await asyncio.sleep(3600)
@@ -140,7 +154,7 @@ async def deaf() -> None:
 
 @step
 def hangs() -> None:
-    print("working", flush=True)
+    begin()
     threading.Event().wait()
 
 @workflow
@@ -152,7 +166,8 @@ async def main():
     engine._PATIENCE = 0.2
     async with app_on(DATABASE, stuck) as app:
         await app.start(stuck)
-        await asyncio.sleep(0.2)
+        while at_work < 2:
+            await asyncio.sleep(0.01)
 
 asyncio.run(main())
 print("ended")
@@ -160,7 +175,7 @@ print("ended")
 
 
 def test_the_process_ends_although_steps_hang(tmp_path, database):
-    ended = run(written(tmp_path, PROGRAM), database, timeout=10)
+    ended = run(written(tmp_path, PROGRAM), database, timeout=30)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines() == ["working", "working", "ended"]
     (complaint,) = ended.stderr.splitlines()

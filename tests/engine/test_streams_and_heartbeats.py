@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from podium import NotInRun, RunFailed, StepStalled, heartbeat, publish, step, workflow
+from podium import NotInRun, RunFailed, StepStalled, gather, heartbeat, publish, step, workflow
 from podium.domain.chunks import Chunk
 from tests.support.apps import App, app_on, patiently, until
 
@@ -143,23 +143,24 @@ async def test_a_step_that_stops_beating_is_started_again(database):
 
 
 async def test_a_step_that_beats_may_take_as_long_as_it_likes(database):
-    @step(heartbeat=0.1)
+    # They take longer than a heartbeat may be late, which is far longer than it is.
+    @step(heartbeat=0.6)
     async def long() -> str:
-        for _ in range(8):
-            await asyncio.sleep(0.03)
+        for _ in range(16):
+            await asyncio.sleep(0.05)
             heartbeat()
         return "done"
 
-    @step(heartbeat=0.1)
+    @step(heartbeat=0.6)
     def long_in_a_thread() -> str:
-        for _ in range(8):
-            time.sleep(0.03)
+        for _ in range(16):
+            time.sleep(0.05)
             heartbeat()
         return "done"
 
     @workflow
     async def both() -> list[str]:
-        return [await long(), await long_in_a_thread()]
+        return list(await gather(long(), long_in_a_thread()))
 
     async with app_on(database, both) as app:
         assert await app.run(both) == ["done", "done"]

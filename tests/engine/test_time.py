@@ -17,7 +17,7 @@ from podium.engines.embedded.alarm import Alarm
 from podium.engines.embedded.engine import EmbeddedEngine
 from podium.settings import EngineSettings, StorageSettings
 from podium.storage.sqlite.database import open_sqlite
-from tests.support.apps import all_are, app_on, outcomes, patiently, until
+from tests.support.apps import all_are, app_on, outcomes, patiently, some, until
 
 
 @workflow
@@ -37,15 +37,15 @@ async def test_a_short_sleep_stays_in_memory(database):
 
 async def test_a_long_sleep_leaves_memory_until_the_engine_wakes_the_run(database):
     async with app_on(database, nap, linger=0.01) as app:
-        handle = await app.start(nap, 0.2, run_id="r")
+        asked = time.time()
+        handle = await app.start(nap, 0.5, run_id="r")
         parked = await app.story.state("r", RunState.WAITING)
         assert not app.in_memory
-        assert parked.wake_at == pytest.approx(parked.at + 0.2, abs=0.05)
+        assert asked + 0.5 <= some(parked.wake_at) <= parked.at + 0.5
         stored = await app.runs.get("r")
         assert (stored.wake_at, stored.waiting_on) == (parked.wake_at, "a timer")
         assert await handle.result() == "rested"
-        assert parked.wake_at is not None
-        assert time.time() >= parked.wake_at
+        assert time.time() >= some(parked.wake_at)
         assert app.story.moves("r") == [
             RunState.RUNNING,
             RunState.WAITING,
@@ -56,11 +56,11 @@ async def test_a_long_sleep_leaves_memory_until_the_engine_wakes_the_run(databas
 
 async def test_a_sleeping_run_is_woken_after_a_restart_even_when_its_time_came_meanwhile(database):
     async with app_on(database, nap, linger=0) as app:
-        await app.start(nap, 0.01, run_id="due meanwhile")
-        await app.start(nap, 0.25, run_id="due later")
+        await app.start(nap, 0.1, run_id="due meanwhile")
+        await app.start(nap, 0.4, run_id="due later")
         await app.story.state("due later", RunState.WAITING)
         await app.story.state("due meanwhile", RunState.WAITING)
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.1)
     async with app_on(database, nap, linger=0) as app:
         assert app.taken_up == 0
         for run_id in ("due meanwhile", "due later"):
@@ -238,7 +238,7 @@ async def test_a_runs_time_begins_when_its_code_does_and_not_while_it_is_pending
     @workflow
     async def second() -> float:
         before = now()
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(10):
             await sleep(0.05)
         return (now() - before).total_seconds()
 
@@ -268,10 +268,10 @@ async def test_an_alarm_rings_for_the_earliest_of_all_times():
     rung: list[float] = []
     alarm = Alarm(time.time, lambda: rung.append(time.time()))
     began = time.time()
-    for seconds in (10, 0.03, 5):
+    for seconds in (100, 0.03, 50):
         alarm.set(began + seconds)
     await until(lambda: rung)
-    assert 0.02 <= rung[0] - began < 2
+    assert 0.02 <= rung[0] - began < 50
     alarm.set(time.time() + 0.01)
     alarm.cancel()
     await asyncio.sleep(0.03)

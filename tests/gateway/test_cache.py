@@ -198,14 +198,17 @@ async def test_when_the_one_who_asks_is_cancelled_another_asks(storage):
 
 
 async def test_who_waits_for_another_call_waits_no_longer_than_the_deadline(storage):
+    asked = asyncio.Event()
+
     async def never() -> AnyAnswer:
+        asked.set()
         await asyncio.Event().wait()
         raise AssertionError
 
     cache = AnswerCache(kept_on(storage, Wall()))
     question = Question(CacheKey("t", "k"), "p@1", classify().codec, DAY, timeout=0.05)
     first = asyncio.create_task(cache.answer(question, never))
-    await asyncio.sleep(0.02)
+    await asked.wait()
     with pytest.raises(NoAnswer, match="same question"):
         await cache.answer(question, never)
     first.cancel()

@@ -116,7 +116,8 @@ async def outcome(
         ended = await ask(by, asked, {"text": "hello"}, recorded)
     except (NoAnswer, Retryable) as error:
         ended = error
-    assert time.monotonic() - began < timeout + 0.5
+    # A machine at its limit is late by a little; the deadlines that this one cuts short are far longer.
+    assert time.monotonic() - began < timeout + 5
     assert "key-of-the-test" not in str(ended)
     return ended
 

@@ -92,18 +92,20 @@ async def test_tokens_are_reserved_by_estimate_and_settled_by_count():
 
 async def test_no_more_requests_are_on_their_way_than_allowed():
     now, most = 0, 0
+    three = asyncio.Barrier(3)
 
     async def slow(request: ModelRequest) -> str:
         nonlocal now, most
         now += 1
         most = max(most, now)
+        await three.wait()
         await asyncio.sleep(0.002)
         now -= 1
         return "Yes."
 
     desk = scripted(a=slow, settings={"provider_limits": {"scripted": Limits(concurrency=3)}})
-    answers = await asyncio.gather(*(desk.ask(say("a"), text="hi") for _ in range(40)))
-    assert [answer.value for answer in answers] == ["Yes."] * 40
+    answers = await asyncio.gather(*(desk.ask(say("a"), text="hi") for _ in range(42)))
+    assert [answer.value for answer in answers] == ["Yes."] * 42
     assert most == 3
 
 

@@ -47,7 +47,7 @@ def test_a_short_restart_over_the_time_is_no_miss_even_where_misses_are_skipped(
 
 
 def test_a_clock_that_jumps_a_year_fires_no_more_than_the_limit_and_takes_no_time():
-    began = time.perf_counter()
+    began = time.thread_time()
     for timetable in (
         Every(1),
         Cron("* * * * *", "Europe/Berlin"),
@@ -58,7 +58,7 @@ def test_a_clock_that_jumps_a_year_fires_no_more_than_the_limit_and_takes_no_tim
         assert len(plan.fire) == 10
         assert plan.missed == MOST_COUNTED
         assert START + YEAR - plan.mark <= 2 * HOUR
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_a_clock_that_is_set_back_fires_nothing_again():

@@ -1,4 +1,7 @@
-"""Seeing to it that finished runs are kept as they should be: archived, deleted, and their long values swept away."""
+"""Seeing to it that finished runs are kept as they should be: archived, deleted, and their long values swept away.
+
+What nothing asks for any more goes with them: windows of budgets that have ended, and keys of events emitted long ago.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from podium.app.pace import Pace
 from podium.domain.errors import PodiumError
 from podium.domain.states import TERMINAL_RUN_STATES, RunState
-from podium.storage import archives, finished, sweeping
+from podium.storage import archives, finished, forgetting, sweeping
 
 if TYPE_CHECKING:
     from podium.domain.retention import Retention
@@ -30,16 +33,22 @@ _ROOTS = 100
 # What is folded at once is in memory at once.
 _MOST_BYTES = 4_000_000
 _SWEEP_EVERY = 3600.0
+# A clock that is set back by less than this finds its windows as it left them.
+_WINDOWS_KEPT = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round came to: runs archived and deleted, entries folded, long values removed."""
+    """What one round came to: runs archived and deleted, entries folded, long values removed, rows forgotten.
+
+    `forgotten` counts windows of budgets that have ended and keys of events emitted long ago.
+    """
 
     archived: int = 0
     entries: int = 0
     deleted: int = 0
     values: int = 0
+    forgotten: int = 0
 
     def __add__(self, other: Round) -> Round:
         return Round(
@@ -47,6 +56,7 @@ class Round:
             self.entries + other.entries,
             self.deleted + other.deleted,
             self.values + other.values,
+            self.forgotten + other.forgotten,
         )
 
 
@@ -81,7 +91,7 @@ class Keeper:
 
     async def work(self) -> None:
         """Go from round to round until cancelled. What goes wrong is logged, and tried again in the next round."""
-        unswept, swept_at = 0, float("-inf")
+        unswept, swept_at, forgot_at = 0, float("-inf"), float("-inf")
         while self._settings.every:
             await asyncio.sleep(self._settings.every)
             try:
@@ -89,6 +99,9 @@ class Keeper:
                 if unswept and self._clock() >= swept_at + _SWEEP_EVERY:
                     await self.sweep()
                     unswept, swept_at = 0, self._clock()
+                if self._clock() >= forgot_at + _SWEEP_EVERY:
+                    await self.forget()
+                    forgot_at = self._clock()
             except PodiumError as error:
                 _log.warning("finished runs were not archived or deleted: %s", error)
             except Exception:  # noqa: BLE001 - whatever it was, runs are worth more than their archives
@@ -104,12 +117,20 @@ class Keeper:
             await self._archive(page)
         if sweep:
             await self._sweep()
+            if self._workflow is None:
+                await self._forget()
         return self._done
 
     async def sweep(self) -> Round:
         """Remove long values that nothing refers to, whoever left them behind. Raises `StorageUnavailable`."""
         self._done = Round()
         await self._sweep()
+        return self._done
+
+    async def forget(self) -> Round:
+        """Remove ended windows of budgets and old keys of emitted events. Raises `StorageUnavailable`."""
+        self._done = Round()
+        await self._forget()
         return self._done
 
     async def due(self) -> Round:
@@ -196,6 +217,27 @@ class Keeper:
             await self._note(Round(values=removed))
         while await self._write(partial(sweeping.forget, limit=_PAGE), 0):
             await self._pace.pause()
+
+    async def _forget(self) -> None:
+        now, age = self._clock(), self._settings.keys_age
+        await self._forget_those(forgetting.ended_windows, forgetting.forget_windows, now - _WINDOWS_KEPT)
+        if age is not None:
+            await self._forget_those(forgetting.old_keys, forgetting.forget_keys, now - age)
+
+    async def _forget_those(
+        self,
+        find: Callable[..., Sequence[forgetting.Key]],
+        forget: Callable[..., int],
+        before: float,
+    ) -> None:
+        after: forgetting.Key | None = None
+        while page := await self._storage.read(partial(find, before=before, after=after, limit=_PAGE)):
+            after, rest = page[-1], list(page)
+            while rest:
+                some = rest[: self._pace.size]
+                del rest[: len(some)]
+                count = await self._write(partial(forget, keys=some, before=before), len(some))
+                await self._note(Round(forgotten=count))
 
     async def _write(self, change: Callable[[Any], T], size: int) -> T:
         def timed(conn: Any) -> T:

@@ -109,7 +109,7 @@ def _summary(result: Maintained, *, dry_run: bool) -> list[str]:
     did = f"Deleted {deleted} and archived {archived} ({done.entries} journal entries)"
     size = f"The database filled {_bytes(before.used)} and now fills {_bytes(after.used)}"
     lines = [
-        f"{did}; removed {done.values} long values.",
+        f"{did}; removed {done.values} long values and {done.forgotten} ended budget windows and old event keys.",
         f"{size} of a file of {_bytes(after.file)}.",
     ]
     if after.free and not result.vacuumed:
@@ -128,6 +128,7 @@ def _as_data(result: Maintained, *, dry_run: bool) -> dict[str, object]:
         "entries": done.entries,
         "deleted": done.deleted,
         "values": done.values,
+        "forgotten": done.forgotten,
         "before": {"file": result.before.file, "used": result.before.used},
         "after": {"file": result.after.file, "used": result.after.used},
         "longest_transaction": result.longest,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from podium.domain.durations import Duration, seconds
 from podium.domain.errors import InvalidInput
 from podium.domain.retention import Retention
 
@@ -17,6 +18,7 @@ class RetentionSettings:
     `default`: for every workflow that has no entry of its own; it archives and never deletes.
     `workflows`: for workflows by name. A child run goes with the run that began its line.
     `every`: seconds between two rounds of archiving and deleting; 0 leaves it all to `podium maintain`.
+    `forget_keys`: age at which the `dedupe` keys of events emitted for triggers are forgotten, None for never.
     `share`: the most of its time, between 0 and 1, that a round is at work; the rest it pauses, for the runs' sake.
     """
 
@@ -24,12 +26,20 @@ class RetentionSettings:
     workflows: Mapping[str, Retention] = field(default_factory=lambda: MappingProxyType({}))
     every: float = 60.0
     share: float = 0.1
+    forget_keys: Duration | None = "90d"
 
     def __post_init__(self) -> None:
+        if self.forget_keys is not None:
+            seconds(self.forget_keys)
         if self.every < 0:
             raise InvalidInput(f"retention setting every must be 0 or more seconds, not {self.every}")
         if not 0 < self.share <= 1:
             raise InvalidInput(f"retention setting share must be above 0 and at most 1, not {self.share}")
+
+    @property
+    def keys_age(self) -> float | None:
+        """The age in seconds at which the keys of emitted events are forgotten, None for never."""
+        return None if self.forget_keys is None else seconds(self.forget_keys)
 
     def of(self, workflow: str) -> Retention:
         """Return what applies to the runs of a workflow."""

@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 
-from podium.domain.budgets import Scope
 from podium.domain.money import Money
 from podium.ports.budgets import AccountKey, Ask, BudgetUse, Settled, Standing
 from podium.storage.present import insert_unless_present
-from podium.storage.tables import budget_holds, budget_windows, runs
+from podium.storage.tables import budget_holds, budget_windows
 from podium.storage.texts import storable
 
 if TYPE_CHECKING:
@@ -97,20 +96,6 @@ def list_budgets(conn: Connection, now: float, *, tenant: str | None = None) -> 
         query = query.where(budget_windows.c.tenant == tenant)
     rows = conn.execute(query.order_by(*(budget_windows.c[name] for name in _KEY)))
     return [_use(row) for row in rows]
-
-
-def prune(conn: Connection, before: float) -> int:
-    """Forget windows that ended before a time, and the budgets of runs that are gone; return how many accounts."""
-    gone = and_(
-        budget_windows.c.scope == Scope.RUN.value,
-        budget_windows.c.at < before,
-        ~exists(select(runs.c.id).where(runs.c.id == budget_windows.c.subject)),
-    )
-    count = conn.execute(delete(budget_windows).where((budget_windows.c.ends_at < before) | gone)).rowcount
-    if count:
-        left = exists().where(*(budget_holds.c[name] == budget_windows.c[name] for name in _KEY))
-        conn.execute(delete(budget_holds).where(~left))
-    return count
 
 
 def _declare(conn: Connection, key: AccountKey, budget: Budget, now: float) -> None:

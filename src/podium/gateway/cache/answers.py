@@ -60,12 +60,10 @@ class AnswerCache:
         """
         until = time.monotonic() + question.timeout
         while True:
-            known = await self.find(question)
-            if known is not None:
-                return known, True
+            # Nothing may come between this look and the one that waits being known to the others.
             other = self._asked.get(question.key)
             if other is None:
-                return await self._ask(question, ask), False
+                return await self._first(question, ask)
             done, _ = await asyncio.wait([other], timeout=max(until - time.monotonic(), 0))
             if not done:
                 raise NoAnswer(
@@ -115,16 +113,21 @@ class AnswerCache:
         """Write down what is not yet on disk."""
         await self._writing.close()
 
-    async def _ask(self, question: Question, ask: Callable[[], Awaitable[AnyAnswer]]) -> AnyAnswer:
+    async def _first(
+        self, question: Question, ask: Callable[[], Awaitable[AnyAnswer]]
+    ) -> tuple[AnyAnswer, bool]:
         future: asyncio.Future[AnyAnswer | None] = asyncio.get_running_loop().create_future()
         self._asked[question.key] = future
         clean: AnyAnswer | None = None
         try:
+            clean = await self.find(question)
+            if clean is not None:
+                return clean, True
             answer = await ask()
             if answer.quality.verdict is Verdict.CLEAN:
                 clean = answer
                 self._keep(question, answer)
-            return answer
+            return answer, False
         finally:
             del self._asked[question.key]
             future.set_result(clean)
