@@ -47,7 +47,7 @@ class TestedServer(Server):
     def opening(self) -> AbstractAsyncContextManager[Serving]:
         return open_serving(
             self.database,
-            Settings(gateway=self.gateway, server=self.options),
+            Settings(gateway=self.gateway, retention=self.retention, server=self.options),
             self.environment,
             public=self.public,
             scripts=self.scripts,

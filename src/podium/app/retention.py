@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from podium.app.bookkeeping import Bookkeeper
 from podium.app.pace import Pace
 from podium.domain.errors import PodiumError
 from podium.domain.states import TERMINAL_RUN_STATES, RunState
@@ -34,12 +35,13 @@ _SWEEP_EVERY = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round came to: runs archived and deleted, entries folded, long values removed."""
+    """What one round came to: runs archived and deleted, entries folded, long values and rows of the log removed."""
 
     archived: int = 0
     entries: int = 0
     deleted: int = 0
     values: int = 0
+    requests: int = 0
 
     def __add__(self, other: Round) -> Round:
         return Round(
@@ -47,6 +49,7 @@ class Round:
             self.entries + other.entries,
             self.deleted + other.deleted,
             self.values + other.values,
+            self.requests + other.requests,
         )
 
 
@@ -72,12 +75,13 @@ class Keeper:
         self._tell = tell
         self._clock = clock
         self._pace = Pace(settings.share)
+        self._books = Bookkeeper(storage, settings, clock=clock)
         self._done = Round()
 
     @property
     def longest(self) -> float:
         """The longest transaction so far, in seconds on the thread that writes, without its way to the disk."""
-        return self._pace.longest
+        return max(self._pace.longest, self._books.longest)
 
     async def work(self) -> None:
         """Go from round to round until cancelled. What goes wrong is logged, and tried again in the next round."""
@@ -102,6 +106,8 @@ class Keeper:
                 await self._delete(numbers, before)
         async for page in self._to_archive():
             await self._archive(page)
+        if self._workflow is None:
+            await self._books.round(sweep=sweep, note=lambda count: self._note(Round(requests=count)))
         if sweep:
             await self._sweep()
         return self._done
@@ -120,7 +126,8 @@ class Keeper:
         archived = 0
         async for page in self._to_archive():
             archived += sum(run.number not in going for run in page)
-        return Round(archived=archived, deleted=len(going))
+        rows = await self._books.due() if self._workflow is None else 0
+        return Round(archived=archived, deleted=len(going), requests=rows)
 
     # what is due
 

@@ -27,7 +27,7 @@ from podium.domain.money import Money
 from podium.domain.requests import ServedRequest
 from podium.server.app import App
 from podium.server.protocol import BoundedProtocol
-from podium.settings import GatewaySettings, ServerSettings, Settings
+from podium.settings import GatewaySettings, RetentionSettings, ServerSettings, Settings
 
 _BACKLOG = 2048
 _IDLE = 75
@@ -51,6 +51,7 @@ class Server:
     workers: int = 1
     logs: bool = False
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
 
     @property
     def public(self) -> bool:
@@ -60,7 +61,7 @@ class Server:
     def opening(self) -> AbstractAsyncContextManager[Serving]:
         """Open what requests are answered with."""
         told = _print if self.logs else None
-        settings = Settings(gateway=self.gateway, server=self.options)
+        settings = Settings(gateway=self.gateway, retention=self.retention, server=self.options)
         return open_serving(self.database, settings, self.environment, public=self.public, told=told)
 
     def app(self) -> App:

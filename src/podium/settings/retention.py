@@ -1,4 +1,4 @@
-"""Settings of what is kept of finished runs."""
+"""Settings of what is kept of finished runs and of answered requests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from podium.domain.durations import Duration, seconds
 from podium.domain.errors import InvalidInput
 from podium.domain.retention import Retention
 
@@ -16,16 +17,20 @@ class RetentionSettings:
 
     `default`: for every workflow that has no entry of its own; it archives and never deletes.
     `workflows`: for workflows by name. A child run goes with the run that began its line.
+    `requests`: the age at which rows of the server's log of requests are deleted; None keeps them for ever.
     `every`: seconds between two rounds of archiving and deleting; 0 leaves it all to `podium maintain`.
     `share`: the most of its time, between 0 and 1, that a round is at work; the rest it pauses, for the runs' sake.
     """
 
     default: Retention = field(default_factory=Retention)
     workflows: Mapping[str, Retention] = field(default_factory=lambda: MappingProxyType({}))
+    requests: Duration | None = None
     every: float = 60.0
     share: float = 0.1
 
     def __post_init__(self) -> None:
+        if self.requests is not None:
+            seconds(self.requests)
         if self.every < 0:
             raise InvalidInput(f"retention setting every must be 0 or more seconds, not {self.every}")
         if not 0 < self.share <= 1:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, delete, exists, func, insert, select, update
 
-from podium.domain.budgets import Scope
-from podium.domain.money import Money
+from podium.domain.budgets import Scope, Unit, unit_of
 from podium.ports.budgets import AccountKey, Ask, BudgetUse, Settled, Standing
 from podium.storage.present import insert_unless_present
 from podium.storage.tables import budget_holds, budget_windows, runs
@@ -44,6 +43,9 @@ _DECLARE = (
 )
 _HOLD = update(budget_holds).where(_IS_MINE).values(amount=budget_holds.c.amount + bindparam("more"))
 _DROP = delete(budget_holds).where(_IS_MINE, budget_holds.c.amount <= 0)
+
+_FORGET_HOLDS = delete(budget_holds).where(_is_it(budget_holds))
+_FORGET_WINDOW = delete(budget_windows).where(_is_it(budget_windows))
 
 
 class StoredBudgets:
@@ -99,18 +101,26 @@ def list_budgets(conn: Connection, now: float, *, tenant: str | None = None) -> 
     return [_use(row) for row in rows]
 
 
-def prune(conn: Connection, before: float) -> int:
-    """Forget windows that ended before a time, and the budgets of runs that are gone; return how many accounts."""
-    gone = and_(
-        budget_windows.c.scope == Scope.RUN.value,
-        budget_windows.c.at < before,
-        ~exists(select(runs.c.id).where(runs.c.id == budget_windows.c.subject)),
-    )
-    count = conn.execute(delete(budget_windows).where((budget_windows.c.ends_at < before) | gone)).rowcount
-    if count:
-        left = exists().where(*(budget_holds.c[name] == budget_windows.c[name] for name in _KEY))
-        conn.execute(delete(budget_holds).where(~left))
-    return count
+def prune(conn: Connection, *, before: float, limit: int) -> int:
+    """Forget up to `limit` windows that ended before a time; return how many."""
+    return _forget(conn, budget_windows.c.ends_at < before, limit)
+
+
+def prune_runs(conn: Connection, *, before: float, limit: int) -> int:
+    """Forget up to `limit` budgets of runs that are gone, not used since a time; return how many."""
+    is_gone = ~exists(select(runs.c.id).where(runs.c.id == budget_windows.c.subject))
+    of_runs = budget_windows.c.scope == Scope.RUN.value
+    return _forget(conn, and_(of_runs, budget_windows.c.at < before, is_gone), limit)
+
+
+def _forget(conn: Connection, which: ColumnElement[bool], limit: int) -> int:
+    columns = [budget_windows.c[name] for name in _KEY]
+    found = conn.execute(select(*columns).where(which).limit(limit)).all()
+    for place in found:
+        key = {f"the_{name}": value for name, value in zip(_KEY, place, strict=True)}
+        conn.execute(_FORGET_HOLDS, key)
+        conn.execute(_FORGET_WINDOW, key)
+    return len(found)
 
 
 def _declare(conn: Connection, key: AccountKey, budget: Budget, now: float) -> None:
@@ -121,7 +131,7 @@ def _declare(conn: Connection, key: AccountKey, budget: Budget, now: float) -> N
         "window": key.window,
         "scope": budget.scope.value,
         "title": str(budget),
-        "is_money": isinstance(budget.amount, Money),
+        "is_money": budget.unit is Unit.MONEY,
         "amount": budget.limit,
         "spent": 0,
         "ends_at": budget.window_end(key.window),
@@ -152,7 +162,7 @@ def _use(row: Any) -> BudgetUse:
         key=AccountKey(row.tenant, row.budget, row.subject, row.window),
         scope=row.scope,
         title=row.title,
-        is_money=row.is_money,
+        unit=unit_of(row.budget),
         limit=row.amount,
         spent=row.spent,
         held=row.held,
