@@ -55,10 +55,10 @@ async def count(storage: SqliteStorage, table: str) -> int:
 async def test_windows_go_a_day_after_they_ended_with_what_is_held_of_them(storage):
     await spent(storage, 3 * DAY, A_DAY, held=True)
     await spent(storage, HOUR, A_DAY)
-    assert (await looking(storage).forget()).forgotten == 1
+    assert (await looking(storage).round()).forgotten == 1
     assert await count(storage, "budget_windows") == 1
     assert await count(storage, "budget_holds") == 0
-    assert (await looking(storage).forget()).forgotten == 0
+    assert (await looking(storage).round()).forgotten == 0
 
 
 async def test_the_budget_of_a_run_goes_when_the_run_is_gone(storage):
@@ -66,7 +66,7 @@ async def test_the_budget_of_a_run_goes_when_the_run_is_gone(storage):
     await spent(storage, 3 * DAY, A_RUN, "there")
     await spent(storage, 3 * DAY, A_RUN, "gone")
     await spent(storage, HOUR, A_RUN, "just gone")
-    await looking(storage).forget()
+    await looking(storage).round()
     left = await rows(storage, "SELECT subject FROM budget_windows ORDER BY subject")
     assert left == [("just gone",), ("there",)]
 
@@ -84,20 +84,20 @@ async def test_a_run_begun_again_under_its_id_meanwhile_keeps_what_it_spent(stor
 async def test_an_event_may_be_emitted_again_once_its_key_is_forgotten_and_not_before(storage):
     assert await emitted(storage, "old", 91 * DAY)
     assert await emitted(storage, "young", 89 * DAY)
-    assert (await looking(storage).forget()).forgotten == 1
+    assert (await looking(storage).round()).forgotten == 1
     assert await emitted(storage, "old", 0)
     assert not await emitted(storage, "young", 0)
 
 
 async def test_keys_may_be_kept_for_ever(storage):
     await emitted(storage, "old", 9999 * DAY)
-    assert (await looking(storage, keys=None).forget()).forgotten == 0
+    assert (await looking(storage, keys=None).round()).forgotten == 0
     with pytest.raises(InvalidInput):
         RetentionSettings(forget_keys="soon")
 
 
 async def test_many_go_page_by_page_in_short_transactions(storage, monkeypatch):
-    monkeypatch.setattr("podium.app.retention._PAGE", 100)
+    monkeypatch.setattr("podium.app.bookkeeping._PAGE", 100)
     for number in range(350):
         await emitted(storage, f"k{number}", (100 if number % 7 else 1) * DAY)
     sizes: list[int] = []
@@ -108,7 +108,7 @@ async def test_many_go_page_by_page_in_short_transactions(storage, monkeypatch):
         return forget_keys(conn, keys, before)
 
     monkeypatch.setattr(forgetting, "forget_keys", noted)
-    assert (await looking(storage).forget()).forgotten == 300
+    assert (await looking(storage).round()).forgotten == 300
     assert sum(sizes) == 300
     assert max(sizes) <= 100
     assert len(sizes) > 3

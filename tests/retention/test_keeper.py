@@ -7,7 +7,8 @@ from functools import partial
 
 from podium import Settings, step, workflow
 from podium.app.podium import Podium
-from podium.app.retention import Keeper, Round
+from podium.app.retention import Keeper
+from podium.app.rounds import Round
 from podium.domain.errors import StorageUnavailable
 from podium.domain.ids import RunId
 from podium.domain.retention import Retention

@@ -22,7 +22,7 @@ from podium.domain.money import Money
 from podium.domain.requests import ServedRequest
 from podium.providers import Script
 from podium.server.run import Server, config_of, listen
-from podium.settings import GatewaySettings, ServerSettings, Settings
+from podium.settings import GatewaySettings, RetentionSettings, ServerSettings, Settings
 from tests.wire import WireServer
 
 QUICK = GatewaySettings(retries=0, retry_base=0.001, retry_cap=0.002)
@@ -47,7 +47,7 @@ class TestedServer(Server):
     def opening(self) -> AbstractAsyncContextManager[Serving]:
         return open_serving(
             self.database,
-            Settings(gateway=self.gateway, server=self.options),
+            Settings(gateway=self.gateway, retention=self.retention, server=self.options),
             self.environment,
             public=self.public,
             scripts=self.scripts,
@@ -91,6 +91,7 @@ async def serving(
     gateway: GatewaySettings = QUICK,
     host: str = "127.0.0.1",
     public: bool = False,
+    retention: RetentionSettings | None = None,
     **options: float,
 ) -> AsyncIterator[Running]:
     """Serve until left. `aliases` name one model each, or several with commas."""
@@ -99,7 +100,14 @@ async def serving(
     settings = ServerSettings(aliases=names, **quick)  # type: ignore[arg-type]
     database = folder / "podium.db"
     server = TestedServer(
-        database, settings, environment, host, gateway=gateway, scripts=scripts or {}, price=price
+        database,
+        settings,
+        environment,
+        host,
+        gateway=gateway,
+        retention=retention or RetentionSettings(),
+        scripts=scripts or {},
+        price=price,
     )
     bound = listen(host, 0)
     config = config_of(replace(server, host="0.0.0.0" if public else host))

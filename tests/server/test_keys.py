@@ -167,6 +167,7 @@ async def test_two_hundred_at_once_never_spend_more_than_the_budget(tmp_path, la
                 aliases=TALKS,
                 scripts=talkative(),
                 price=dollar_a_token,
+                patience=60,
             ) as server,
             server.openai(token) as client,
         ):

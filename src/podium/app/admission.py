@@ -1,19 +1,24 @@
-"""Admission: whether a key may have a request answered now, and what that takes of its limits."""
+"""Admission: whether a request may be answered now, and what that sets aside of every budget that bounds it."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from podium.app.prices import Price
 from podium.domain.answers import Usage
-from podium.domain.keys import ApiKey
+from podium.domain.budgets import Budget, Charge, Scope, Spender, Unit
+from podium.domain.errors import BudgetExceeded
+from podium.domain.keys import MINUTE, ApiKey
 from podium.domain.money import Money
-from podium.ports.allowances import Allowance, Allowances, Exhausted, Taken
+from podium.gateway.budgets.budgets import Budgets, Reservation
 
-MINUTE = 60.0
+_SOON = 1.0
+_Worker = tuple[str, str]
 
 
 class Limit(StrEnum):
@@ -23,12 +28,13 @@ class Limit(StrEnum):
     TOKENS = "tokens"
     CONCURRENCY = "concurrency"
     BUDGET = "budget"
+    RESERVED = "reserved"
     UNPRICED = "unpriced"
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A request that a key's limit does not allow; `message` says which, `retry_after` seconds when it may again."""
+    """A request that a limit does not allow; `message` says which, `retry_after` seconds when it may again."""
 
     limit: Limit
     message: str
@@ -37,110 +43,110 @@ class Refused:
 
 @dataclass(slots=True)
 class Admitted:
-    """A request that may go ahead. To be settled once, whatever comes of it."""
+    """A request that may go ahead, to those of its `models` that it can pay. To be settled once, whatever comes of it.
 
-    allowances: Allowances
-    at_work: dict[str, int]
-    key: ApiKey | None = None
-    tokens: Taken | None = None
-    budget: Taken | None = None
-    requests: Taken | None = None
-    settled: bool = False
+    `in_money`: some budget needs to know what it has cost. `bounded`: in money or tokens, so it must keep to its most.
+    """
+
+    models: Sequence[str]
+    in_money: bool = False
+    bounded: bool = False
+    reservation: Reservation | None = None
+    at_work: Counter[_Worker] = field(default_factory=Counter)
+    worker: _Worker | None = None
 
     def settle(self, usage: Usage | None, cost: Money | None) -> None:
-        """Say what was used. What is not known, None, counts as all that was taken for it."""
-        if self.key is None or self.settled:
-            return
-        self.settled = True
-        self.at_work[self.key.name] -= 1
-        total = None if usage is None else usage.input_tokens + usage.output_tokens
-        if self.tokens is not None and total is not None:
-            self.allowances.settle(self.tokens, total)
-        if self.budget is not None:
-            in_money = self.key.limits.budget is not None and isinstance(self.key.limits.budget.amount, Money)
-            used = (None if cost is None else cost.nanos) if in_money else total
-            if used is not None:
-                self.allowances.settle(self.budget, used)
-
-    def withdraw(self) -> None:
-        """Undo what was taken: the request is not answered after all."""
-        for taken in (self.requests, self.tokens, self.budget):
-            if taken is not None:
-                self.allowances.settle(taken, 0)
-        self.tokens = self.budget = self.requests = None
+        """Say what was used. What is not known, None, counts as all that was set aside for it."""
+        if self.worker is not None:
+            self.at_work[self.worker] -= 1
+            self.worker = None
+        if self.reservation is not None:
+            most = self.reservation.charge
+            nanos = most.nanos if cost is None else cost.nanos
+            tokens = most.tokens if usage is None else usage.input_tokens + usage.output_tokens
+            self.reservation.settle(Charge(nanos, tokens, 1))
 
 
-@dataclass(slots=True)
 class Admission:
-    """Admits requests. `price` says what the most that a request may use would cost."""
+    """Admits requests. `price` says what the most that a request may use would cost.
 
-    allowances: Allowances
-    price: Price
-    at_work: dict[str, int] = field(default_factory=dict)
+    `patience`: how many seconds a request waits when only what others have set aside is in its way.
+    """
+
+    def __init__(self, budgets: Budgets, price: Price, *, patience: float) -> None:
+        self._budgets = budgets
+        self._price = price
+        self._patience = patience
+        self._at_work: Counter[_Worker] = Counter()
 
     async def admit(self, key: ApiKey | None, models: Sequence[str], most: Usage) -> Admitted | Refused:
-        """Take of the key's limits what a request to any of `models` may use at `most`."""
+        """Set aside what a request to any of `models` may use at `most`, in every budget of its key and its tenant.
+
+        Raises `StorageUnavailable` when nobody can say how the budgets stand.
+        """
         if key is None:
-            return Admitted(self.allowances, self.at_work)
-        limits = key.limits
-        busy = self.at_work.get(key.name, 0)
-        if limits.concurrency is not None and busy >= limits.concurrency:
-            return Refused(Limit.CONCURRENCY, f"{busy} requests of this key are at work", 1.0)
-        self.at_work[key.name] = busy + 1
-        admitted = Admitted(self.allowances, self.at_work, key)
-        refused: Refused | None = None
+            return await self._reserved(Spender(), (), models, most)
+        worker, limit = (key.tenant, key.name), key.limits.concurrency
+        busy = self._at_work[worker]
+        if limit is not None and busy >= limit:
+            return Refused(Limit.CONCURRENCY, f"{busy} requests of this key are at work", _SOON)
+        self._at_work[worker] += 1
+        admitted: Admitted | Refused | None = None
         try:
-            refused = await self._take(admitted, key, models, most)
-        except BaseException:
-            self._undo(admitted)
-            raise
-        if refused is None:
-            return admitted
-        self._undo(admitted)
-        return refused
+            admitted = await self._reserved(Spender(key.tenant, key=key.name), key.budgets, models, most)
+        finally:
+            if isinstance(admitted, Admitted):
+                admitted.at_work, admitted.worker = self._at_work, worker
+            else:
+                self._at_work[worker] -= 1
+        return admitted
 
-    def _undo(self, admitted: Admitted) -> None:
-        admitted.withdraw()
-        admitted.settle(Usage(), Money())
-
-    async def _take(
-        self, admitted: Admitted, key: ApiKey, models: Sequence[str], most: Usage
-    ) -> Refused | None:
-        limits, tokens = key.limits, most.input_tokens + most.output_tokens
-        if limits.requests is not None:
-            taken = await self._of(key, Limit.REQUESTS, limits.requests, MINUTE, 1)
-            if isinstance(taken, Exhausted):
-                return _refused(Limit.REQUESTS, f"{limits.requests} requests a minute", taken)
-            admitted.requests = taken
-        if limits.tokens is not None:
-            taken = await self._of(key, Limit.TOKENS, limits.tokens, MINUTE, tokens)
-            if isinstance(taken, Exhausted):
-                return _refused(Limit.TOKENS, f"{limits.tokens} tokens a minute", taken)
-            admitted.tokens = taken
-        if limits.budget is not None:
-            amount = tokens
-            if isinstance(limits.budget.amount, Money):
-                costs = [self.price(model, most) for model in models]
-                if None in costs:
-                    unknown = models[costs.index(None)]
-                    return Refused(
-                        Limit.UNPRICED,
-                        f"no price is known for {unknown}, so this key's budget cannot be kept",
-                    )
-                amount = max(cost.nanos for cost in costs if cost is not None)
-            taken = await self._of(key, Limit.BUDGET, limits.budget.limit, limits.budget.per, amount)
-            if isinstance(taken, Exhausted):
-                return _refused(Limit.BUDGET, f"a budget of {limits.budget}", taken)
-            admitted.budget = taken
-        return None
-
-    async def _of(self, key: ApiKey, limit: Limit, most: int, per: float, amount: int) -> Taken | Exhausted:
-        return await self.allowances.take(Allowance(f"{key.name}/{limit}", most, per, key.tenant), amount)
+    async def _reserved(
+        self, spender: Spender, own: Sequence[Budget], models: Sequence[str], most: Usage
+    ) -> Admitted | Refused:
+        budgets = self._budgets.applying(spender, own)
+        if not budgets:
+            return Admitted(models)
+        in_money = any(budget.unit is Unit.MONEY for budget in budgets)
+        costs = {model: self._price(model, most) if in_money else Money() for model in models}
+        known = {model: cost for model, cost in costs.items() if cost is not None}
+        if len(known) < len(costs):
+            unknown = next(model for model in models if model not in known)
+            return Refused(
+                Limit.UNPRICED, f"no price is known for {unknown}, so no budget in money can be kept"
+            )
+        tokens = most.input_tokens + most.output_tokens
+        while True:
+            dearest = max(known, key=known.__getitem__)
+            charge = Charge(known[dearest].nanos, tokens, 1)
+            try:
+                reservation = await self._budgets.reserve(spender, charge, budgets, patience=self._patience)
+            except BudgetExceeded as error:
+                if not error.cheaper or len(known) == 1:
+                    budget = next(each for each in budgets if each.name == error.name)
+                    return _refused(error, budget, charge)
+                del known[dearest]
+                continue
+            bounded = any(budget.unit is not Unit.REQUESTS for budget in budgets)
+            left = [model for model in models if model in known]
+            return Admitted(left, in_money, bounded, reservation)
 
 
-def _refused(limit: Limit, said: str, exhausted: Exhausted) -> Refused:
-    wait = max(exhausted.retry_after, 0.0)
-    at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(time.time() + wait))
-    return Refused(
-        limit, f"this key has {said}, which this request would exceed; it begins anew at {at} UTC", wait
-    )
+def _refused(error: BudgetExceeded, budget: Budget, charge: Charge) -> Refused:
+    whose = "this key" if budget.scope is Scope.KEY else f"the {error.subject}"
+    said = f"{whose} has a limit of {budget}, which this request would exceed"
+    is_room = error.spent + budget.share(charge) <= error.limit
+    if is_room and budget.unit is not Unit.REQUESTS:
+        return Refused(
+            Limit.RESERVED, f"{said} if all others that are on their way take what they may", _SOON
+        )
+    if error.resets_at is None:
+        return Refused(Limit.BUDGET, f"{said}; it does not begin anew")
+    at = datetime.fromtimestamp(error.resets_at, UTC)
+    limit = Limit.BUDGET
+    if budget.unit is Unit.REQUESTS:
+        limit = Limit.REQUESTS
+    elif budget.unit is Unit.TOKENS and budget.period == MINUTE:
+        limit = Limit.TOKENS
+    wait = max(error.resets_at - time.time(), 0.0)
+    return Refused(limit, f"{said}; it begins anew at {at:%Y-%m-%d %H:%M:%S} UTC", wait)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hmac
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from podium.domain.errors import StorageUnavailable
 from podium.domain.keys import ApiKey, KeyLimits, checked_key_name, new_token, shown_prefix, token_digest
@@ -45,10 +45,6 @@ class Keys:
         return await self._storage.write(
             lambda conn: keys.revoke_key(conn, name, time.time(), tenant=self._tenant)
         )
-
-    async def used(self) -> Mapping[str, tuple[int, int]]:
-        """Return, by allowance, the number of the period it was last used in and what was taken in it."""
-        return await self._storage.read(lambda conn: keys.taken(conn, tenant=self._tenant))
 
 
 class Keyring:

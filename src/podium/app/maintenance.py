@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from podium.app.retention import Keeper, Round
+from podium.app.retention import Keeper
+from podium.app.rounds import Round
 from podium.domain.errors import StorageUnavailable
 from podium.settings import RetentionSettings, StorageSettings
 from podium.storage.sqlite.database import open_sqlite

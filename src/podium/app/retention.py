@@ -1,6 +1,6 @@
 """Seeing to it that finished runs are kept as they should be: archived, deleted, and their long values swept away.
 
-What nothing asks for any more goes with them: windows of budgets that have ended, and keys of events emitted long ago.
+The books go with them, where a round is not for one workflow only.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from podium.app.bookkeeping import Bookkeeper
 from podium.app.pace import Pace
+from podium.app.rounds import Round
 from podium.domain.errors import PodiumError
 from podium.domain.states import TERMINAL_RUN_STATES, RunState
-from podium.storage import archives, finished, forgetting, sweeping
+from podium.storage import archives, finished, sweeping
 
 if TYPE_CHECKING:
     from podium.domain.retention import Retention
@@ -33,31 +34,6 @@ _ROOTS = 100
 # What is folded at once is in memory at once.
 _MOST_BYTES = 4_000_000
 _SWEEP_EVERY = 3600.0
-# A clock that is set back by less than this finds its windows as it left them.
-_WINDOWS_KEPT = 24 * 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What one round came to: runs archived and deleted, entries folded, long values removed, rows forgotten.
-
-    `forgotten` counts windows of budgets that have ended and keys of events emitted long ago.
-    """
-
-    archived: int = 0
-    entries: int = 0
-    deleted: int = 0
-    values: int = 0
-    forgotten: int = 0
-
-    def __add__(self, other: Round) -> Round:
-        return Round(
-            self.archived + other.archived,
-            self.entries + other.entries,
-            self.deleted + other.deleted,
-            self.values + other.values,
-            self.forgotten + other.forgotten,
-        )
 
 
 class Keeper:
@@ -82,16 +58,17 @@ class Keeper:
         self._tell = tell
         self._clock = clock
         self._pace = Pace(settings.share)
+        self._books = Bookkeeper(storage, settings, note=self._add, clock=clock)
         self._done = Round()
 
     @property
     def longest(self) -> float:
         """The longest transaction so far, in seconds on the thread that writes, without its way to the disk."""
-        return self._pace.longest
+        return max(self._pace.longest, self._books.longest)
 
     async def work(self) -> None:
         """Go from round to round until cancelled. What goes wrong is logged, and tried again in the next round."""
-        unswept, swept_at, forgot_at = 0, float("-inf"), float("-inf")
+        unswept, swept_at = 0, float("-inf")
         while self._settings.every:
             await asyncio.sleep(self._settings.every)
             try:
@@ -99,9 +76,7 @@ class Keeper:
                 if unswept and self._clock() >= swept_at + _SWEEP_EVERY:
                     await self.sweep()
                     unswept, swept_at = 0, self._clock()
-                if self._clock() >= forgot_at + _SWEEP_EVERY:
-                    await self.forget()
-                    forgot_at = self._clock()
+                await self._books.round_when_due()
             except PodiumError as error:
                 _log.warning("finished runs were not archived or deleted: %s", error)
             except Exception:  # noqa: BLE001 - whatever it was, runs are worth more than their archives
@@ -118,19 +93,13 @@ class Keeper:
         if sweep:
             await self._sweep()
             if self._workflow is None:
-                await self._forget()
+                await self._books.round()
         return self._done
 
     async def sweep(self) -> Round:
         """Remove long values that nothing refers to, whoever left them behind. Raises `StorageUnavailable`."""
         self._done = Round()
         await self._sweep()
-        return self._done
-
-    async def forget(self) -> Round:
-        """Remove ended windows of budgets and old keys of emitted events. Raises `StorageUnavailable`."""
-        self._done = Round()
-        await self._forget()
         return self._done
 
     async def due(self) -> Round:
@@ -141,7 +110,8 @@ class Keeper:
         archived = 0
         async for page in self._to_archive():
             archived += sum(run.number not in going for run in page)
-        return Round(archived=archived, deleted=len(going))
+        rows = await self._books.due() if self._workflow is None else 0
+        return Round(archived=archived, deleted=len(going), requests=rows)
 
     # what is due
 
@@ -218,27 +188,6 @@ class Keeper:
         while await self._write(partial(sweeping.forget, limit=_PAGE), 0):
             await self._pace.pause()
 
-    async def _forget(self) -> None:
-        now, age = self._clock(), self._settings.keys_age
-        await self._forget_those(forgetting.ended_windows, forgetting.forget_windows, now - _WINDOWS_KEPT)
-        if age is not None:
-            await self._forget_those(forgetting.old_keys, forgetting.forget_keys, now - age)
-
-    async def _forget_those(
-        self,
-        find: Callable[..., Sequence[forgetting.Key]],
-        forget: Callable[..., int],
-        before: float,
-    ) -> None:
-        after: forgetting.Key | None = None
-        while page := await self._storage.read(partial(find, before=before, after=after, limit=_PAGE)):
-            after, rest = page[-1], list(page)
-            while rest:
-                some = rest[: self._pace.size]
-                del rest[: len(some)]
-                count = await self._write(partial(forget, keys=some, before=before), len(some))
-                await self._note(Round(forgotten=count))
-
     async def _write(self, change: Callable[[Any], T], size: int) -> T:
         def timed(conn: Any) -> T:
             with self._pace.timed(size):
@@ -247,10 +196,13 @@ class Keeper:
         return await self._storage.write(timed)
 
     async def _note(self, more: Round) -> None:
+        self._add(more)
+        await self._pace.pause()
+
+    def _add(self, more: Round) -> None:
         self._done += more
         if self._tell is not None:
             self._tell(self._done)
-        await self._pace.pause()
 
 
 def _fold(conn: Any, runs: Sequence[Finished]) -> list[Folded | None]:

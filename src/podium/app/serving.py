@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,19 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from podium.app.admission import Admission
-from podium.app.allowances import SharedAllowances
+from podium.app.bookkeeping import Bookkeeper
 from podium.app.database import make_database
 from podium.app.keys import Keyring
 from podium.app.prices import Price, priced_by
 from podium.app.requests import RequestLog
 from podium.app.targets import Targets
 from podium.domain.errors import InvalidInput
+from podium.domain.ids import new_run_id
 from podium.domain.money import Money
 from podium.domain.requests import ServedRequest
+from podium.gateway.budgets.budgets import Budgets
 from podium.gateway.chat import Chat
 from podium.ports.wire import Wire
 from podium.providers.registry import Providers
 from podium.settings import Settings
+from podium.storage.budgets import StoredBudgets
 from podium.storage.sqlite.database import open_sqlite
 
 if TYPE_CHECKING:
@@ -87,9 +91,9 @@ async def open_serving(
         keyring = Keyring(storage, storage.version, refresh=server.refresh)
         stack.push_async_callback(keyring.close)
         await keyring.open()
-        allowances = SharedAllowances(storage, every=server.flush)
-        stack.push_async_callback(allowances.close)
-        allowances.open()
+        # The holder is this process: no other one settles what it holds.
+        budgets = Budgets(StoredBudgets(storage, new_run_id()), settings.gateway.budgets)
+        stack.push_async_callback(budgets.close)
 
         def priced(served: ServedRequest) -> Money | None:
             known = served.usage.input_tokens or served.usage.output_tokens
@@ -99,17 +103,24 @@ async def open_serving(
         log = RequestLog(storage, priced, every=server.flush, most=server.max_log_queue, told=told)
         stack.push_async_callback(log.close)
         log.open()
+        books = asyncio.create_task(Bookkeeper(storage, settings.retention).work())
+        stack.push_async_callback(_ended, books)
         yield Serving(
             settings,
             public,
             keyring,
             targets,
-            Admission(allowances, prices),
+            Admission(budgets, prices, patience=server.patience),
             wire,
             Chat(providers, settings.gateway),
             log,
             prices,
         )
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def _wire(environment: Mapping[str, str], connect: float) -> Wire:

@@ -13,6 +13,7 @@ from rich.text import Text
 from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, help_without_command
 from podium.cli.output import console, plain, print_json, shown_time
 from podium.cli.waiting import wait_for
+from podium.domain.budgets import Unit
 from podium.domain.money import Money
 
 if TYPE_CHECKING:
@@ -69,18 +70,19 @@ def _left(use: BudgetUse) -> int:
 
 
 def _amount(use: BudgetUse, amount: int) -> str:
-    return str(Money(amount)) if use.is_money else f"{amount:,}"
+    return str(Money(amount)) if use.unit is Unit.MONEY else f"{amount:,}"
 
 
 def _as_json(use: BudgetUse) -> dict[str, Any]:
+    is_money = use.unit is Unit.MONEY
     amounts = {"limit": use.limit, "spent": use.spent, "held": use.held, "left": _left(use)}
     return {
         "tenant": use.key.tenant,
         "scope": use.scope,
         "subject": use.key.subject,
         "budget": use.title,
-        "unit": "usd" if use.is_money else "tokens",
-        **{name: Money(amount) if use.is_money else amount for name, amount in amounts.items()},
+        "unit": "usd" if is_money else use.unit,
+        **{name: Money(amount) if is_money else amount for name, amount in amounts.items()},
         "resets_at": use.resets_at,
         "changed_at": use.at,
     }

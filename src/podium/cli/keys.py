@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -18,6 +17,9 @@ from podium.cli.waiting import wait_for
 from podium.domain.budgets import Budget
 from podium.domain.keys import ApiKey, KeyLimits
 from podium.domain.money import Money
+
+if TYPE_CHECKING:
+    from podium.ports.budgets import BudgetUse
 
 app = typer.Typer(
     help="Keys to the server: who may call it, which models, and how much of them.",
@@ -54,7 +56,7 @@ def create(
     )
     key, token = wait_for(lambda: _create(database, name, limits))
     if as_json:
-        print_json({**_as_json(key, {}), "token": token})
+        print_json({**_as_json(key, ()), "token": token})
         return
     console().print(Text(token))
     complain(f"key {key.name} made. This is the only time that its token is shown.")
@@ -62,7 +64,10 @@ def create(
 
 @app.command(name="list", epilog="Examples: podium keys list · podium keys list --json")
 def list_keys(database: Database = DEFAULT_DATABASE, as_json: AsJson = False) -> None:
-    """List keys: limits, what has been taken of a budget in its present period, and whether they are revoked."""
+    """List keys: limits, what is taken of a budget in its present period, and whether they are revoked.
+
+    `podium budgets list` shows what is spent of each limit, and what of that is only set aside.
+    """
     found, used = wait_for(lambda: _list(database))
     if as_json:
         print_json([_as_json(key, used) for key in found])
@@ -100,7 +105,7 @@ def revoke(
     """Revoke a key: servers refuse it within a second, and it cannot be brought back."""
     key = wait_for(lambda: _revoke(database, name))
     if as_json:
-        print_json(_as_json(key, {}))
+        print_json(_as_json(key, ()))
         return
     console().print(Text(f"Key {plain(key.name)} is revoked."))
 
@@ -113,11 +118,11 @@ async def _create(database: Path, name: str, limits: KeyLimits) -> tuple[ApiKey,
         return await opened.keys.create(name, limits)
 
 
-async def _list(database: Path) -> tuple[Sequence[ApiKey], Mapping[str, tuple[int, int]]]:
+async def _list(database: Path) -> tuple[Sequence[ApiKey], Sequence[BudgetUse]]:
     from podium.app.database import open_database
 
     async with open_database(database) as opened:
-        return await opened.keys.list(), await opened.keys.used()
+        return await opened.keys.list(), await opened.budgets.list()
 
 
 async def _revoke(database: Path, name: str) -> ApiKey:
@@ -137,15 +142,15 @@ def _limits(limits: KeyLimits) -> str:
     return ", ".join(limit for limit in said if limit is not None) or "none"
 
 
-def _taken(key: ApiKey, used: Mapping[str, tuple[int, int]]) -> int:
-    budget = key.limits.budget
-    if budget is None:
+def _taken(key: ApiKey, used: Sequence[BudgetUse]) -> int:
+    if key.limits.budget is None:
         return 0
-    period, taken = used.get(f"{key.name}/budget", (0, 0))
-    return taken if period == int(time.time() // budget.per) else 0
+    name = key.budgets[-1].name
+    own = (use for use in used if (use.key.tenant, use.key.subject) == (key.tenant, key.name))
+    return next((use.spent + use.held for use in own if use.key.budget == name), 0)
 
 
-def _as_json(key: ApiKey, used: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+def _as_json(key: ApiKey, used: Sequence[BudgetUse]) -> dict[str, Any]:
     limits, budget = key.limits, key.limits.budget
     taken: object = None
     if budget is not None:

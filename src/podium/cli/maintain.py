@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from podium.app.maintenance import Maintained
-    from podium.app.retention import Round
+    from podium.app.rounds import Round
 
 EXAMPLES = (
     "Examples: podium maintain · podium maintain --dry-run --delete-after 30d · "
@@ -40,6 +40,10 @@ def maintain(
     keep_failed: Annotated[
         str | None, typer.Option(metavar="AGE", help="Delete failed runs at this age instead.")
     ] = None,
+    keep_requests: Annotated[
+        str,
+        typer.Option(metavar="AGE", help="Delete rows of the server's log at this age: `90d`, or `never`."),
+    ] = "never",
     workflow: Annotated[
         str | None, typer.Option(help="Only runs of this workflow, and their children.")
     ] = None,
@@ -53,7 +57,10 @@ def maintain(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Archive and delete finished runs, beside the process that owns the database or without one."""
+    """Archive and delete finished runs, beside the process that owns the database or without one.
+
+    Of the server's log of requests, rows that are older than --keep-requests are deleted, unless --workflow is given.
+    """
     from podium.app.maintenance import maintain as look_after
     from podium.domain.retention import Retention
     from podium.settings import RetentionSettings
@@ -61,7 +68,7 @@ def maintain(
     policy = Retention(
         _age(archive_after), _age(delete_after), None if keep_failed is None else _age(keep_failed)
     )
-    settings = RetentionSettings(default=policy, share=_SHARE)
+    settings = RetentionSettings(default=policy, requests=_age(keep_requests), share=_SHARE)
     shown = console()
     with shown.status("looking …") if on_terminal() and not as_json else _Silent() as status:
 
@@ -101,15 +108,17 @@ def _update(status: Status, done: Round) -> None:
 def _summary(result: Maintained, *, dry_run: bool) -> list[str]:
     done, before, after = result.done, result.before, result.after
     if dry_run:
+        more = f", and delete {done.requests} rows of the server's log" if done.requests else ""
         return [
-            f"Would delete {_runs(done.deleted)} and archive {_runs(done.archived)}. Nothing was changed.",
+            f"Would delete {_runs(done.deleted)} and archive {_runs(done.archived)}{more}. Nothing was changed.",
             f"The database fills {_bytes(before.used)} of a file of {_bytes(before.file)}.",
         ]
     deleted, archived = _runs(done.deleted), _runs(done.archived)
     did = f"Deleted {deleted} and archived {archived} ({done.entries} journal entries)"
+    log = f" and {done.requests} rows of the server's log" if done.requests else ""
     size = f"The database filled {_bytes(before.used)} and now fills {_bytes(after.used)}"
     lines = [
-        f"{did}; removed {done.values} long values and {done.forgotten} ended budget windows and old event keys.",
+        f"{did}; removed {done.values} long values, {done.forgotten} ended budget windows and old event keys{log}.",
         f"{size} of a file of {_bytes(after.file)}.",
     ]
     if after.free and not result.vacuumed:
@@ -129,6 +138,7 @@ def _as_data(result: Maintained, *, dry_run: bool) -> dict[str, object]:
         "deleted": done.deleted,
         "values": done.values,
         "forgotten": done.forgotten,
+        "requests": done.requests,
         "before": {"file": result.before.file, "used": result.before.used},
         "after": {"file": result.after.file, "used": result.after.used},
         "longest_transaction": result.longest,

@@ -10,24 +10,30 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from podium.cli.exits import Exit, complain
-from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, database_hint, program
+from podium.cli.exits import Exit, Interrupted, complain
+from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, Models, database_hint, program
 from podium.cli.output import console, plain, print_json
+from podium.cli.waiting import wait_for
 from podium.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from podium.app.podium import Podium
     from podium.app.workflow_file import WorkflowFile
     from podium.server.run import Server
+    from podium.settings import Settings
 
 HELP = (
     "Serve the gateway over HTTP as OpenAI's API: /v1/chat/completions, /v1/responses, /v1/embeddings, /v1/models and "
-    "/health. With FILE.py it works on that file's workflows and fires its triggers too, as `podium worker` does. "
+    "/health. With FILE.py it works on that file's workflows and fires its triggers too, as `podium worker` does, and "
+    "that file's budgets bound what clients spend. "
     "Ctrl-C or SIGTERM stops it after what is at work has ended, with exit code 0."
 )
 EXAMPLES = (
     "Examples: podium serve · podium serve --alias fast=openai:gpt-5-mini,anthropic:claude-haiku-4-5 · "
-    "podium serve --host 0.0.0.0 --workers 2 (needs a key: podium keys create NAME) · podium serve desk.py --json"
+    "podium serve --host 0.0.0.0 --workers 2 (needs a key: podium keys create NAME) · podium serve desk.py --json · "
+    "podium serve --keep-requests 90d"
 )
+_LOOK = 1.0
 
 
 def serve(
@@ -46,6 +52,10 @@ def serve(
         list[str] | None,
         typer.Option("--alias", help="NAME=provider:model[,provider:model]; may be repeated."),
     ] = None,
+    model: Models = None,
+    keep_requests: Annotated[
+        str, typer.Option(metavar="AGE", help="Delete rows of the log of requests at this age: `90d`.")
+    ] = "never",
     as_json: AsJson = False,
 ) -> None:
     """Serve the gateway until stopped."""
@@ -55,26 +65,43 @@ def serve(
         raise InvalidInput(
             f"serving needs libraries that are not installed ({error.name}): pip install 'podium[server]'"
         ) from None
+    from podium.app.models import check_models
     from podium.app.workflow_file import load_file
-    from podium.settings import ServerSettings
+    from podium.settings import GatewaySettings, RetentionSettings, ServerSettings, Settings
 
     if file is not None and workers > 1:
         raise InvalidInput(
             "FILE.py is worked on by one process: leave --workers out, or run `podium worker FILE.py` beside "
             "`podium serve --workers N`."
         )
+    if file is None and model:
+        raise InvalidInput(
+            "--model is for the prompts of FILE.py: name one, or use --alias for clients' models."
+        )
     loaded = None if file is None else load_file(file)
     options = ServerSettings(aliases=_aliases(alias or ()))
+    # The file's budgets bound what clients spend too; what overrides its prompts' models does not concern clients.
+    gateway = GatewaySettings(budgets=loaded.budgets if loaded is not None else ())
+    retention = RetentionSettings(
+        requests=None if keep_requests.strip().lower() == "never" else keep_requests
+    )
+    settings = Settings(gateway=GatewaySettings(override=tuple(model or ())), retention=retention)
+    if loaded is not None:
+        check_models(loaded.prompts, settings, os.environ)
     bound = listen(host, port)
     with bound:
         host, port = bound.getsockname()[:2]
-        server = Server(database, options, dict(os.environ), host, port, workers, logs=as_json)
-        asyncio.run(_check(server))
-        _say(server, loaded, as_json=as_json)
-        if loaded is None:
-            run(server, bound)
-        else:
-            _run_beside(server, loaded, bound)
+        server = Server(database, options, dict(os.environ), host, port, workers, as_json, gateway, retention)
+        try:
+            wait_for(lambda: _check(server))
+            if loaded is None:
+                _say(server, None, 0, as_json=as_json)
+                run(server, bound)
+            else:
+                wait_for(lambda: _beside(server, loaded, settings, bound, as_json=as_json))
+        except Interrupted:
+            # To be stopped is how a server ends.
+            raise typer.Exit(Exit.OK) from None
     raise typer.Exit(Exit.OK)
 
 
@@ -104,7 +131,7 @@ async def _check(server: Server) -> None:
             )
 
 
-def _say(server: Server, loaded: WorkflowFile | None, *, as_json: bool) -> None:
+def _say(server: Server, loaded: WorkflowFile | None, taken_up: int, *, as_json: bool) -> None:
     shown = f"[{server.host}]" if ":" in server.host else server.host
     url = f"http://{shown}:{server.port}/v1"
     if as_json:
@@ -115,27 +142,42 @@ def _say(server: Server, loaded: WorkflowFile | None, *, as_json: bool) -> None:
                 "workers": server.workers,
                 "aliases": sorted(server.options.aliases),
                 "workflows": [] if loaded is None else [workflow.name for workflow in loaded.workflows],
+                "triggers": [] if loaded is None else sorted(trigger.name for trigger in loaded.triggers),
+                "taken_up": taken_up,
             }
         )
         return
-    beside = "" if loaded is None else f" Working on {len(loaded.workflows)} workflows."
+    beside = ""
+    if loaded is not None:
+        runs = f", {taken_up} unfinished runs" if taken_up else ""
+        beside = f" Working on {len(loaded.workflows)} workflows, {len(loaded.triggers)} triggers{runs}."
     console().print(
         Text(f"Serving OpenAI's API at {url}, database {plain(server.database)}.{beside} Ctrl-C stops it.")
     )
 
 
-def _run_beside(server: Server, loaded: WorkflowFile, bound: socket.socket) -> None:
+async def _beside(
+    server: Server, loaded: WorkflowFile, settings: Settings, bound: socket.socket, *, as_json: bool
+) -> None:
     from podium.app.podium import Podium
     from podium.server.run import serve_within
 
-    async def both() -> None:
-        async with Podium(
-            server.database,
-            workflows=loaded.workflows,
-            triggers=loaded.triggers,
-            queues=loaded.queues,
-            source=loaded.source,
-        ):
-            await serve_within(server, bound)
+    async with Podium(
+        server.database,
+        workflows=loaded.workflows,
+        triggers=loaded.triggers,
+        queues=loaded.queues,
+        budgets=loaded.budgets,
+        settings=settings,
+        source=loaded.source,
+    ) as app:
+        # Only who owns the database may say that it works on it.
+        _say(server, loaded, app.taken_up, as_json=as_json)
+        await serve_within(server, bound, _work(app))
 
-    asyncio.run(both())
+
+async def _work(app: Podium) -> None:
+    while True:
+        # Raises what makes the database unusable.
+        await app.idle()
+        await asyncio.sleep(_LOOK)

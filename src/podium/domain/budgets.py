@@ -23,7 +23,7 @@ _TO_MONDAY: Final = 3 * 86_400.0
 _LONGEST_MONTH: Final = 31 * 86_400.0
 _THOUSANDS = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 _DOLLARS = re.compile(r"\$\s*(\d+(?:\.\d+)?)")
-_TOKENS = re.compile(r"(\d+(?:\.\d+)?)\s*([kmb]?)\s*tokens?")
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmb]?)\s*(token|request)s?")
 
 
 class Scope(StrEnum):
@@ -34,6 +34,19 @@ class Scope(StrEnum):
     PROMPT = "prompt"
     KEY = "key"
     TENANT = "tenant"
+
+
+class Unit(StrEnum):
+    """What a budget counts."""
+
+    MONEY = "money"
+    """Nano-dollars."""
+
+    TOKENS = "tokens"
+    """Tokens of input and output."""
+
+    REQUESTS = "requests"
+    """Requests to models, whatever they take."""
 
 
 class Breach(StrEnum):
@@ -58,15 +71,16 @@ class Period(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a call costs or may cost: money in nano-dollars, and tokens of input and output."""
+    """What a call costs or may cost: money in nano-dollars, tokens of input and output, and requests."""
 
     nanos: int = 0
     tokens: int = 0
+    requests: int = 0
 
     @classmethod
     def of(cls, cost: Money, usage: Usage) -> Charge:
-        """Return the charge of a call that has been made."""
-        return cls(cost.nanos, usage.input_tokens + usage.output_tokens)
+        """Return the charge of a request that has been made."""
+        return cls(cost.nanos, usage.input_tokens + usage.output_tokens, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +101,10 @@ class Spender:
 
 @dataclass(frozen=True, slots=True, init=False)
 class Budget:
-    """What may be spent within a period: money, or a whole number of tokens.
+    """What may be spent within a period: money, or a whole number of tokens or requests.
 
-    `amount` is `Money`, a number of tokens, or text: `"$5"`, `"200k tokens"`, with the period behind a slash if
-    that is not given as `per`. `per` is seconds, a `Period`, or text such as `"day"`, `"month"`, `"30s"`; by default
+    `amount` is `Money`, a number of `unit`, or text: `"$5"`, `"200k tokens"`, `"60 requests"`, with the period behind a
+    slash if that is not given as `per`. `per` is seconds, a `Period`, or text such as `"day"`, `"month"`, `"30s"`; by default
     an hour, and for a run all of it.
 
     Of model calls, it bounds what each member of `scope` spends in each window of the calendar, in UTC: hours, days,
@@ -100,6 +114,7 @@ class Budget:
     """
 
     amount: Money | int
+    unit: Unit
     period: float | Period
     scope: Scope
     of: str | None
@@ -114,11 +129,14 @@ class Budget:
         *,
         of: str | None = None,
         breach: Breach = Breach.FAIL,
+        unit: Unit = Unit.TOKENS,
     ) -> None:
         if isinstance(amount, str):
             text, slash, behind = amount.partition("/")
             require(not slash or per is None, f"{amount!r} and per={per!r} name two periods")
-            amount, per = _amount(text, amount), behind if slash else per
+            (amount, unit), per = _amount(text, amount), behind if slash else per
+        if isinstance(amount, Money):
+            unit = Unit.MONEY
         if per is None:
             per = Period.FOREVER if scope is Scope.RUN else _HOUR
         period = _period(per)
@@ -128,9 +146,9 @@ class Budget:
         )
         if not isinstance(period, Period):
             require(0 < period < math.inf, "a budget's period must be more than 0 seconds")
-        unit = "money" if isinstance(amount, Money) else "tokens"
         values = {
             "amount": amount,
+            "unit": unit,
             "period": period,
             "scope": Scope(scope),
             "of": of,
@@ -148,6 +166,10 @@ class Budget:
             raise _unreadable(text)
         return cls(text)
 
+    def of_one(self, scope: Scope, subject: str) -> Budget:
+        """Return the same budget for one member of `scope`."""
+        return Budget(self.amount, self.period, scope, of=subject, breach=self.breach, unit=self.unit)
+
     @property
     def per(self) -> float:
         """The longest that the period can be, in seconds."""
@@ -161,7 +183,7 @@ class Budget:
 
     @property
     def limit(self) -> int:
-        """The amount in the unit in which spending is counted: nano-dollars, or tokens."""
+        """The amount as a whole number of its unit: nano-dollars, tokens or requests."""
         return self.amount.nanos if isinstance(self.amount, Money) else self.amount
 
     def spent_by(self, call: CallAttempt) -> int:
@@ -170,11 +192,17 @@ class Budget:
 
     def share(self, charge: Charge) -> int:
         """Return what a charge comes to in the unit of `limit`."""
-        return charge.nanos if isinstance(self.amount, Money) else charge.tokens
+        match self.unit:
+            case Unit.MONEY:
+                return charge.nanos
+            case Unit.TOKENS:
+                return charge.tokens
+            case Unit.REQUESTS:
+                return charge.requests
 
     def shown(self, amount: int) -> str:
         """Return an amount in the unit of `limit`, for people."""
-        return str(Money(amount)) if isinstance(self.amount, Money) else f"{amount:,} tokens"
+        return str(Money(amount)) if self.unit is Unit.MONEY else f"{amount:,} {self.unit}"
 
     def window(self, at: float) -> int:
         """Return the number of the window that holds the time `at`, in seconds since the epoch."""
@@ -199,8 +227,13 @@ class Budget:
                 return (window + 1) * self.period - _offset(self.period)
 
     def __str__(self) -> str:
-        amount = f"{self.amount:,} tokens" if isinstance(self.amount, int) else str(self.amount)
+        amount = self.shown(self.limit)
         return amount if self.period is Period.FOREVER else f"{amount}/{_shown(self.period)}"
+
+
+def unit_of(name: str) -> Unit:
+    """Return what a budget of this `Budget.name` counts."""
+    return Unit(name.split(" ")[1].partition("/")[0])
 
 
 def _offset(period: float) -> float:
@@ -218,12 +251,12 @@ def _period(per: float | str) -> float | Period:
     return period_seconds(word, per)
 
 
-def _amount(text: str, whole: str) -> Money | int:
+def _amount(text: str, whole: str) -> tuple[Money | int, Unit]:
     plain = text.strip().lower()
     if found := _DOLLARS.fullmatch(plain):
-        return Money.usd(found[1])
-    if found := _TOKENS.fullmatch(plain):
-        return int(Decimal(found[1]) * _THOUSANDS[found[2]])
+        return Money.usd(found[1]), Unit.MONEY
+    if found := _COUNT.fullmatch(plain):
+        return int(Decimal(found[1]) * _THOUSANDS[found[2]]), Unit(f"{found[3]}s")
     raise _unreadable(whole)
 
 

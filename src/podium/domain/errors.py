@@ -168,8 +168,8 @@ class BudgetExceeded(Terminal):
     """A model call does not fit into a budget any more; nothing was sent.
 
     `budget` says which (`$5.00/d`), `subject` whose (`tenant default`), `spent` and `limit` how much in the budget's unit
-    (nano-dollars, or tokens), `resets_at` when it begins anew, in seconds since the epoch, or None for never.
-    `cheaper` says that the budget lets a cheaper model be asked instead.
+    (nano-dollars, tokens or requests), `resets_at` when it begins anew, in seconds since the epoch, or None for never.
+    `cheaper` says that the budget lets a cheaper model be asked instead, and `name` is the budget's own.
     """
 
     def __init__(
@@ -182,6 +182,7 @@ class BudgetExceeded(Terminal):
         limit: int,
         resets_at: float | None,
         cheaper: bool = False,
+        name: str = "",
     ) -> None:
         super().__init__(message)
         self.budget = budget
@@ -190,6 +191,7 @@ class BudgetExceeded(Terminal):
         self.limit = limit
         self.resets_at = resets_at
         self.cheaper = cheaper
+        self.name = name
 
 
 class UnknownPrompt(Terminal):

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final
 
-from podium.domain.budgets import Budget
+from podium.domain.budgets import Budget, Scope, Unit
 from podium.domain.errors import InvalidInput
 
 MARK: Final = "sk-podium-"
 """How every token begins, so that one that leaked is recognised."""
+
+MINUTE: Final = 60.0
+"""The period of limits of requests and tokens, in seconds."""
 
 _SHOWN = len(MARK) + 6
 _MOST = 2**31 - 1
@@ -22,8 +25,8 @@ _MOST = 2**31 - 1
 class KeyLimits:
     """What a key may do; None is no limit.
 
-    `requests` and `tokens` are counted within each minute of the clock, `concurrency` is requests at work at once,
-    `budget` money (or tokens) within each period of the clock. `models` are patterns such as `openai:*` of which a
+    `requests` and `tokens` are counted within each minute of the clock, `concurrency` is requests at work at once in
+    each process, `budget` money (or tokens) within each period of the calendar, in UTC. `models` are patterns such as `openai:*` of which a
     model's name must match one. Raises `InvalidInput` for limits that nothing could keep.
     """
 
@@ -50,7 +53,8 @@ class KeyLimits:
 class ApiKey:
     """A key as it is stored: never the token itself, only its digest.
 
-    `prefix` is how the token begins, for people to tell keys apart. Times are seconds since the epoch.
+    `prefix` is how the token begins, for people to tell keys apart. Times are seconds since the epoch. `budgets` are its
+    limits of requests, tokens and money as budgets of this key alone, `limits.budget` being the last.
     """
 
     name: str
@@ -60,6 +64,17 @@ class ApiKey:
     created_at: float
     revoked_at: float | None = None
     tenant: str = "default"
+    budgets: tuple[Budget, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        limits = self.limits
+        budgets = (
+            None if limits.requests is None else Budget(limits.requests, MINUTE, unit=Unit.REQUESTS),
+            None if limits.tokens is None else Budget(limits.tokens, MINUTE),
+            limits.budget,
+        )
+        own = tuple(each.of_one(Scope.KEY, self.name) for each in budgets if each is not None)
+        object.__setattr__(self, "budgets", own)
 
 
 def new_token() -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from podium.domain.budgets import Budget
+from podium.domain.budgets import Budget, Unit
 from podium.domain.errors import InvalidDefinition, InvalidInput
 from podium.domain.periods import period_seconds, require, shown_period
 
@@ -78,6 +78,8 @@ class Queue:
             require(limit is None or limit >= 1, f"queue {name!r}: {what} must be 1 or more")
         budget = Budget.parse(budget) if isinstance(budget, str) else budget
         require(budget is None or math.isfinite(budget.per), f"queue {name!r}: its budget needs a period")
+        counts = budget is not None and budget.unit is Unit.REQUESTS
+        require(not counts, f"queue {name!r}: its budget must be money or tokens")
         values = {
             "name": name,
             "concurrency": concurrency,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from podium.domain.budgets import Budget
+    from podium.domain.budgets import Budget, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,13 @@ class Settled:
 @dataclass(frozen=True, slots=True)
 class BudgetUse:
     """One account for people. `at` is when it changed last and `resets_at` when its window ends, in seconds since the
-    epoch. Amounts are in the unit of `limit`: nano-dollars if `is_money`, else tokens.
+    epoch. Amounts are in `unit`, money in nano-dollars.
     """
 
     key: AccountKey
     scope: str
     title: str
-    is_money: bool
+    unit: Unit
     limit: int
     spent: int
     held: int

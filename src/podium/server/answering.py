@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from podium.app.admission import Refused
+from podium.app.admission import Admitted, Refused
 from podium.app.serving import Serving
 from podium.app.targets import Target
-from podium.domain.answers import FailureKind
+from podium.domain.answers import FailureKind, Usage
 from podium.domain.errors import StorageUnavailable
 from podium.ports.models import ModelFailure
 from podium.server.account import Account
@@ -70,38 +70,50 @@ async def _answered(exchange: Exchange, serving: Serving, route: ModelRoute, acc
     elsewhere = target.upstream is not None and target.upstream.priced_at is not None
     limit = "max_tokens" if elsewhere and route.limit == "max_completion_tokens" else route.limit
     most, cap = most_of(body, asked, limit, exchange.settings.max_tokens)
+    await exchange.heeding(
+        _paid(TypedCall(exchange, serving, target, asked, account), route, body, most, cap)
+    )
+
+
+async def _paid(call: TypedCall, route: ModelRoute, body: bytes, most: Usage, cap: Mapping[str, Any]) -> None:
+    """Set aside the most that the request may use, have it answered, and settle; `cap` holds it to the most."""
+    account, serving, target = call.account, call.serving, call.target
+    admitted = await _admitted(call, most)
     try:
-        admitted = await serving.admission.admit(key, target.models, most)
+        if target.upstream is not None:
+            await pass_through(
+                call.exchange,
+                serving.wire,
+                target.upstream,
+                route.path,
+                body,
+                call.asked,
+                account,
+                cap if admitted.bounded else None,
+            )
+        else:
+            await _typed(replace(call, target=replace(target, models=tuple(admitted.models))), route)
+    finally:
+        # A log's price may wait; a budget's may not.
+        asked_for = admitted.in_money and account.cost is None and account.usage is not None
+        if asked_for and account.usage is not None and len(admitted.models) == 1:
+            account.cost = serving.price(admitted.models[0], account.usage)
+        admitted.settle(account.usage, account.cost)
+
+
+async def _admitted(call: TypedCall, most: Usage) -> Admitted:
+    try:
+        admitted = await call.serving.admission.admit(call.account.key, call.target.models, most)
     except StorageUnavailable:
         raise ApiError(
             503,
-            "the limits of this key cannot be looked up at the moment",
+            "the budgets cannot be looked up at the moment",
             type="server_error",
             code="limits_unavailable",
         ) from None
     if isinstance(admitted, Refused):
         raise of_refusal(admitted)
-    try:
-        if target.upstream is not None:
-            limited = key is not None and (key.limits.budget or key.limits.tokens) is not None
-            work = pass_through(
-                exchange,
-                serving.wire,
-                target.upstream,
-                route.path,
-                body,
-                asked,
-                account,
-                cap if limited else {},
-            )
-        else:
-            work = _typed(TypedCall(exchange, serving, target, asked, account), route)
-        await exchange.heeding(work)
-    finally:
-        bounded = key is not None and key.limits.budget is not None
-        if bounded and account.cost is None and account.usage is not None and len(target.models) == 1:
-            account.cost = serving.price(target.models[0], account.usage)
-        admitted.settle(account.usage, account.cost)
+    return admitted
 
 
 async def _typed(call: TypedCall, route: ModelRoute) -> None:

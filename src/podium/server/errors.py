@@ -85,6 +85,10 @@ def of_refusal(refused: Refused) -> ApiError:
         case Limit.REQUESTS | Limit.TOKENS | Limit.CONCURRENCY:
             code = f"{refused.limit}_limit_exceeded"
             return ApiError(429, refused.message, type="rate_limit_error", code=code, headers=headers)
+        case Limit.RESERVED:
+            return ApiError(
+                429, refused.message, type="rate_limit_error", code="budget_reserved", headers=headers
+            )
         case Limit.BUDGET:
             headers = (*headers, _DO_NOT_RETRY)
             return ApiError(

@@ -41,18 +41,20 @@ async def pass_through(
     body: bytes,
     asked: Mapping[str, Any],
     account: Account,
-    cap: Mapping[str, Any],
+    cap: Mapping[str, Any] | None,
 ) -> None:
-    """Answer by handing bytes on; `cap` holds members that the request must have. Raises `ApiError`."""
+    """Answer by handing bytes on; raises `ApiError`.
+
+    `cap` holds members that the request must have for what it may use at most to be sure, None when nobody asks.
+    """
     account.lane = Lane.PASS_THROUGH
     streamed = asked.get("stream") is True
-    extra = dict(cap)
+    extra = dict(cap or {})
     hide = streamed and path == "/chat/completions" and "stream_options" not in asked
     if hide:
         # Without it, nobody would know what the stream has used.
         extra["stream_options"] = {"include_usage": True}
-    limited = account.key is not None and account.key.limits.budget is not None
-    sent = forwarded(body, asked, upstream.model, extra, exact=limited)
+    sent = forwarded(body, asked, upstream.model, extra, exact=cap is not None)
     account.usage = None
     settings = exchange.settings
     reply: WireReply | None = None

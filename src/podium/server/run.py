@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -10,13 +11,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import orjson
 import uvicorn
@@ -27,7 +29,7 @@ from podium.domain.money import Money
 from podium.domain.requests import ServedRequest
 from podium.server.app import App
 from podium.server.protocol import BoundedProtocol
-from podium.settings import GatewaySettings, ServerSettings, Settings
+from podium.settings import GatewaySettings, RetentionSettings, ServerSettings, Settings
 
 _BACKLOG = 2048
 _IDLE = 75
@@ -51,6 +53,7 @@ class Server:
     workers: int = 1
     logs: bool = False
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
 
     @property
     def public(self) -> bool:
@@ -60,7 +63,7 @@ class Server:
     def opening(self) -> AbstractAsyncContextManager[Serving]:
         """Open what requests are answered with."""
         told = _print if self.logs else None
-        settings = Settings(gateway=self.gateway, server=self.options)
+        settings = Settings(gateway=self.gateway, retention=self.retention, server=self.options)
         return open_serving(self.database, settings, self.environment, public=self.public, told=told)
 
     def app(self) -> App:
@@ -164,9 +167,22 @@ def _supervise(server: Server, bound: socket.socket) -> None:
             signal.signal(number, handler)
 
 
-async def serve_within(server: Server, bound: socket.socket) -> None:
-    """Do what `run` does in the event loop that is running, beside whatever else goes on in it."""
-    await _Quiet(config_of(server)).serve([bound])
+async def serve_within(server: Server, bound: socket.socket, beside: Coroutine[Any, Any, None]) -> None:
+    """Do what `run` does in the event loop that is running, as long as `beside` does not end; raises what that raises."""
+    serving = _Quiet(config_of(server))
+    work = asyncio.create_task(beside)
+
+    def stop(_: object) -> None:
+        serving.should_exit = True
+
+    work.add_done_callback(stop)
+    try:
+        await serving.serve([bound])
+    finally:
+        work.cancel()
+        await asyncio.wait([work])
+    if not work.cancelled():
+        work.result()
 
 
 class _Quiet(uvicorn.Server):

@@ -1,4 +1,4 @@
-"""Settings of what is kept of finished runs."""
+"""Settings of what is kept of finished runs and of answered requests."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class RetentionSettings:
 
     `default`: for every workflow that has no entry of its own; it archives and never deletes.
     `workflows`: for workflows by name. A child run goes with the run that began its line.
+    `requests`: the age at which rows of the server's log of requests are deleted; None keeps them for ever.
     `every`: seconds between two rounds of archiving and deleting; 0 leaves it all to `podium maintain`.
     `forget_keys`: age at which the `dedupe` keys of events emitted for triggers are forgotten, None for never.
     `share`: the most of its time, between 0 and 1, that a round is at work; the rest it pauses, for the runs' sake.
@@ -24,6 +25,7 @@ class RetentionSettings:
 
     default: Retention = field(default_factory=Retention)
     workflows: Mapping[str, Retention] = field(default_factory=lambda: MappingProxyType({}))
+    requests: Duration | None = None
     every: float = 60.0
     share: float = 0.1
     forget_keys: Duration | None = "90d"
@@ -31,6 +33,8 @@ class RetentionSettings:
     def __post_init__(self) -> None:
         if self.forget_keys is not None:
             seconds(self.forget_keys)
+        if self.requests is not None:
+            seconds(self.requests)
         if self.every < 0:
             raise InvalidInput(f"retention setting every must be 0 or more seconds, not {self.every}")
         if not 0 < self.share <= 1:

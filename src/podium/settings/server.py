@@ -19,8 +19,8 @@ class ServerSettings:
     connection, for the first byte of a stream, for a pause in one, and for a whole reply.
     `max_tokens`: output of a request that names no limit, where a limit is needed: on the typed lane, and under a budget.
     `drain`: how long requests at work may go on after the server was told to stop.
-    `refresh`: how often keys are looked up anew. `flush`: how often the log is written, and how often what was taken
-    of a key's limits and not used is given back to other processes.
+    `patience`: how long a request waits when only what others have set aside of a budget is in its way.
+    `refresh`: how often keys are looked up anew. `flush`: how often the log is written.
     `max_log_queue`: rows of the log that may wait to be written; beyond that the oldest are dropped, and counted.
     """
 
@@ -35,6 +35,7 @@ class ServerSettings:
     total: float = 600.0
     max_tokens: int = 4096
     drain: float = 20.0
+    patience: float = 5.0
     refresh: float = 0.4
     flush: float = 0.5
     max_log_queue: int = 50_000

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 
-from podium.domain.money import Money
+from podium.domain.budgets import Unit, unit_of
 from podium.ports.budgets import AccountKey, Ask, BudgetUse, Settled, Standing
 from podium.storage.present import insert_unless_present
 from podium.storage.tables import budget_holds, budget_windows
@@ -106,7 +106,7 @@ def _declare(conn: Connection, key: AccountKey, budget: Budget, now: float) -> N
         "window": key.window,
         "scope": budget.scope.value,
         "title": str(budget),
-        "is_money": isinstance(budget.amount, Money),
+        "is_money": budget.unit is Unit.MONEY,
         "amount": budget.limit,
         "spent": 0,
         "ends_at": budget.window_end(key.window),
@@ -137,7 +137,7 @@ def _use(row: Any) -> BudgetUse:
         key=AccountKey(row.tenant, row.budget, row.subject, row.window),
         scope=row.scope,
         title=row.title,
-        is_money=row.is_money,
+        unit=unit_of(row.budget),
         limit=row.amount,
         spent=row.spent,
         held=row.held,

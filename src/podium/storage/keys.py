@@ -1,19 +1,19 @@
-"""Keys and allowances: the repository, as plain functions over a connection."""
+"""Keys: the repository, as plain functions over a connection."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import or_, select, update
 
-from podium.domain.budgets import Budget
+from podium.domain.budgets import Budget, Period, Unit
 from podium.domain.errors import InvalidInput, UnknownKey
 from podium.domain.keys import ApiKey, KeyLimits
 from podium.domain.money import Money
 from podium.storage.present import insert_unless_present
-from podium.storage.tables import allowances, api_keys
+from podium.storage.tables import api_keys
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -48,45 +48,8 @@ def revoke_key(conn: Connection, name: str, now: float, *, tenant: str) -> ApiKe
     return _key_of(row)
 
 
-def take(conn: Connection, name: str, period: int, *, least: int, share: int, limit: int, tenant: str) -> int:
-    """Take from an allowance of `limit` in this period, and return how much: 0 when `least` is not left.
-
-    One part in `share` of what is left is taken, but never less than `least`.
-    """
-    is_it = (allowances.c.tenant == tenant) & (allowances.c.name == name)
-    row = conn.execute(select(allowances.c.period, allowances.c.taken).where(is_it)).first()
-    if row is None:
-        conn.execute(insert(allowances).values(tenant=tenant, name=name, period=period, taken=0))
-    if row is not None and row.period > period:
-        # Another process's clock is ahead: what it counts in has begun for all.
-        return 0
-    taken = row.taken if row is not None and row.period == period else 0
-    left = limit - taken
-    if left < least:
-        return 0
-    given = max(least, left // share)
-    conn.execute(update(allowances).where(is_it).values(period=period, taken=taken + given))
-    return given
-
-
-def give_back(conn: Connection, name: str, period: int, amount: int, *, tenant: str) -> None:
-    """Return what was taken from an allowance in this period and not used; a negative amount takes more."""
-    conn.execute(
-        update(allowances)
-        .where(allowances.c.tenant == tenant, allowances.c.name == name, allowances.c.period == period)
-        .values(taken=allowances.c.taken - amount)
-    )
-
-
-def taken(conn: Connection, *, tenant: str) -> Mapping[str, tuple[int, int]]:
-    """Return, by allowance, the period it was last used in and how much was taken in that."""
-    rows = conn.execute(select(allowances).where(allowances.c.tenant == tenant))
-    return {row.name: (row.period, row.taken) for row in rows}
-
-
 def _row(key: ApiKey) -> dict[str, Any]:
     limits, budget = key.limits, key.limits.budget
-    money = budget.amount.nanos if budget and isinstance(budget.amount, Money) else None
     return {
         "tenant": key.tenant,
         "name": key.name,
@@ -95,9 +58,9 @@ def _row(key: ApiKey) -> dict[str, Any]:
         "requests": limits.requests,
         "tokens": limits.tokens,
         "concurrency": limits.concurrency,
-        "budget_nanos": money,
-        "budget_tokens": budget.limit if budget and money is None else None,
-        "budget_per": budget and budget.per,
+        "budget_unit": budget and budget.unit.value,
+        "budget_amount": budget and budget.limit,
+        "budget_period": budget and str(budget.period),
         "models": json.dumps(limits.models),
         "created_at": key.created_at,
         "revoked_at": key.revoked_at,
@@ -105,7 +68,15 @@ def _row(key: ApiKey) -> dict[str, Any]:
 
 
 def _key_of(row: Row[Any]) -> ApiKey:
-    amount = row.budget_tokens if row.budget_nanos is None else Money(row.budget_nanos)
-    budget = None if amount is None else Budget(amount, row.budget_per)
-    limits = KeyLimits(row.requests, row.tokens, row.concurrency, budget, tuple(json.loads(row.models)))
+    limits = KeyLimits(
+        row.requests, row.tokens, row.concurrency, _budget_of(row), tuple(json.loads(row.models))
+    )
     return ApiKey(row.name, row.prefix, row.digest, limits, row.created_at, row.revoked_at, row.tenant)
+
+
+def _budget_of(row: Row[Any]) -> Budget | None:
+    if row.budget_unit is None:
+        return None
+    unit, period = Unit(row.budget_unit), row.budget_period
+    amount = Money(row.budget_amount) if unit is Unit.MONEY else row.budget_amount
+    return Budget(amount, period if period in set(Period) else float(period), unit=unit)

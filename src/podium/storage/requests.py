@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, func, insert, select
 
 from podium.domain.answers import Usage
 from podium.domain.money import Money
@@ -33,6 +33,23 @@ def list_requests(
     if failed:
         query = query.where(requests.c.error.is_not(None))
     return [_of(row) for row in conn.execute(query.order_by(requests.c.number.desc()).limit(limit))]
+
+
+def forget_requests(conn: Connection, *, before: float, limit: int) -> int:
+    """Remove those of the first `limit` rows that came in before a time, and return how many.
+
+    Rows are in the order in which they were answered, so the oldest are among the first.
+    """
+    first = conn.execute(select(requests.c.number, requests.c.at).order_by(requests.c.number).limit(limit))
+    due = [row.number for row in first if row.at < before]
+    if due:
+        conn.execute(delete(requests).where(requests.c.number.in_(due)))
+    return len(due)
+
+
+def count_requests(conn: Connection, *, before: float) -> int:
+    """Return how many rows came in before a time."""
+    return conn.scalar(select(func.count()).select_from(requests).where(requests.c.at < before)) or 0
 
 
 def _row(served: ServedRequest) -> dict[str, Any]:

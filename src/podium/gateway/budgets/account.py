@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # the limit, because what is held when a process is killed counts as spent.
 _CALLS_AHEAD: Final = 8
 _SHARE_AHEAD: Final = 64
+# How long it is believed when the disk has no more, so that those who are refused, or wait, cost no commit each.
+_SHORT_FOR: Final = 0.05
 
 
 class Account:
@@ -33,6 +35,8 @@ class Account:
         # What those who wait for more want, all together.
         self.wanted = 0
         self.asking = asyncio.Lock()
+        self._short = 0
+        self._short_until = 0.0
         self._ahead = _CALLS_AHEAD
         self._changed: asyncio.Future[None] | None = None
 
@@ -57,6 +61,10 @@ class Account:
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
 
+    def is_known_short(self, amount: int, now: float) -> bool:
+        """Return whether the disk said a moment ago that it has not got what `amount` would take."""
+        return now < self._short_until and amount - self.free >= self._short
+
     def ask_for(self, amount: int) -> Ask:
         """Return what to ask the disk for so that `amount` can be reserved."""
         least = amount - self.free
@@ -69,6 +77,10 @@ class Account:
         """Take note of what the disk said."""
         self.standing = standing
         self.held += standing.given
+
+    def found_short(self, ask: Ask, now: float) -> None:
+        """Take note that the disk had too little for `ask`, at a time `now` of a clock that only grows."""
+        self._short, self._short_until = ask.least, now + _SHORT_FOR
 
     def changed(self) -> asyncio.Future[None]:
         """Return what is done when the next reservation is settled."""
@@ -88,4 +100,6 @@ class Account:
             return None
         self.settled = 0
         self.held -= spent + returned
+        self.standing = Standing(self.standing.spent + spent, self.standing.held - spent - returned)
+        self._short_until = 0.0
         return Settled(self.key, self.budget, spent, returned)

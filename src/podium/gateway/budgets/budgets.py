@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from podium.domain.budgets import Breach, Budget, Charge, Spender
+from podium.domain.budgets import Breach, Budget, Charge, Spender, Unit
 from podium.domain.errors import BudgetExceeded
 from podium.gateway.budgets.account import Account
 from podium.gateway.later import Later
@@ -57,6 +57,7 @@ class Budgets:
         self._budgets = tuple(budgets)
         self._clock = clock
         self._accounts: dict[AccountKey, Account] = {}
+        self._asks: set[asyncio.Task[None]] = set()
         self._writing = Later(self._write, write_after, "spending was not written down")
 
     def applying(self, spender: Spender, own: Sequence[Budget] = ()) -> tuple[Budget, ...]:
@@ -97,6 +98,8 @@ class Budgets:
 
     async def close(self) -> None:
         """Write down what is not yet on disk."""
+        if self._asks:
+            await asyncio.wait(self._asks)
         await self._writing.close()
 
     def _account(self, spender: Spender, budget: Budget) -> Account:
@@ -116,20 +119,36 @@ class Budgets:
             async with account.asking:
                 if account.free >= amount:
                     return
-                account.take(await self._store.take(account.ask_for(amount)))
+                if not account.is_known_short(amount, asyncio.get_running_loop().time()):
+                    await self._ask(account, amount)
                 if account.free >= amount:
                     return
             left = until - self._clock()
-            spent = account.standing.spent + account.settled
-            # Where another model may be asked, nobody waits for this one.
-            waits = account.reserved and account.budget.breach is Breach.FAIL
-            if not waits or spent + amount > account.budget.limit or left <= 0:
+            budget, spent = account.budget, account.standing.spent + account.settled
+            # Where another model may be asked, nobody waits for this one; and no request comes to less than one.
+            waits = account.reserved and budget.breach is Breach.FAIL and budget.unit is not Unit.REQUESTS
+            if not waits or spent + amount > budget.limit or left <= 0:
                 raise _exceeded(account, amount)
             await asyncio.wait([account.changed()], timeout=left)
         finally:
             account.wanted -= amount
             # Whatever is held for those who waited, and not used, is given back.
             self._writing.soon()
+
+    async def _ask(self, account: Account, amount: int) -> None:
+        task = asyncio.create_task(self._fetch(account, amount))
+        self._asks.add(task)
+        task.add_done_callback(self._asks.discard)
+        # Whoever gave up waiting may have been given something all the same: it must be known, to be given back.
+        await asyncio.shield(task)
+
+    async def _fetch(self, account: Account, amount: int) -> None:
+        ask = account.ask_for(amount)
+        standing = await self._store.take(ask)
+        account.take(standing)
+        if not standing.given:
+            account.found_short(ask, asyncio.get_running_loop().time())
+        self._writing.soon()
 
     async def _write(self) -> None:
         settled = [each for account in self._accounts.values() if (each := account.write_off())]
@@ -162,6 +181,7 @@ def _exceeded(account: Account, amount: int) -> BudgetExceeded:
         limit=budget.limit,
         resets_at=resets_at,
         cheaper=budget.breach is Breach.CHEAPER,
+        name=budget.name,
     )
 
 

@@ -32,7 +32,7 @@ from podium.storage.tables.runs import (
     attributes,
     runs,
 )
-from podium.storage.tables.server import allowances, api_keys, requests
+from podium.storage.tables.server import api_keys, requests
 from podium.storage.tables.spending import budget_holds, budget_windows, cached_answers, prompt_versions
 from podium.storage.tables.triggers import emitted, emitted_keys, triggers
 
@@ -51,7 +51,6 @@ __all__ = [
     "UNFINISHED",
     "WAKES",
     "RowNumber",
-    "allowances",
     "api_keys",
     "archive_values",
     "archives",

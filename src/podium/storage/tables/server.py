@@ -1,4 +1,4 @@
-"""What the server needs: keys, what has been taken of their allowances, and the log of requests."""
+"""What the server needs: keys, and the log of requests."""
 
 from __future__ import annotations
 
@@ -16,24 +16,14 @@ api_keys = Table(
     Column("requests", Integer),
     Column("tokens", Integer),
     Column("concurrency", Integer),
-    Column("budget_nanos", BigInteger),
-    Column("budget_tokens", BigInteger),
-    Column("budget_per", Double),
+    Column("budget_unit", Text),
+    Column("budget_amount", BigInteger),
+    Column("budget_period", Text),
     Column("models", Text, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("revoked_at", Double),
 )
 """Keys; of a token only its digest."""
-
-allowances = Table(
-    "allowances",
-    metadata,
-    Column("tenant", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("period", BigInteger, nullable=False),
-    Column("taken", BigInteger, nullable=False),
-)
-"""How much of each allowance has been taken in its present period, by whatever process."""
 
 requests = Table(
     "requests",

@@ -23,6 +23,8 @@ budget_windows = Table(
 )
 """What was spent in each window of each budget, with the budget as it was declared when that was last asked for."""
 
+Index("ix_budget_windows_ends_at", budget_windows.c.ends_at)
+
 budget_holds = Table(
     "budget_holds",
     metadata,
