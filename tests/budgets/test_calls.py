@@ -23,12 +23,14 @@ from podium.domain.answers import FailureKind, Usage
 from podium.gateway.budgets.budgets import Budgets
 from podium.gateway.budgets.estimate import estimate
 from podium.gateway.budgets.purse import Purses
-from podium.ports.models import FinishReason, Message, ModelFailure, ModelReply, Role
+from podium.ports.models import Counted, FinishReason, Message, ModelFailure, ModelReply, Role
 from podium.providers import Providers, Script
 from podium.providers.price_list import PriceList
 from podium.providers.prices import Prices
-from tests.budgets.support import CENT, budgets_on, uses
+from tests.budgets.support import CENT, budgets_on, use, uses
 from tests.gateway.support import Desk, models
+from tests.gateway.test_hedging import LATE
+from tests.gateway.test_hedging import Desk as Race
 from tests.support.apps import app_on
 
 DEAR, CHEAP = "scripted:dear", "scripted:cheap"
@@ -166,3 +168,15 @@ async def test_a_tenants_budget_survives_a_restart_of_the_app(database):
 async def unbounded(times: int) -> None:
     for _ in range(times):
         await ask_of("cheap")(text="hi")
+
+
+async def test_the_loser_of_a_race_is_settled_with_its_bill_and_not_with_all_that_it_might_have_cost(storage):
+    desk = await Race(hedge=True, max_tokens=1000).known()
+    budgets = budgets_on(storage, Budget("1m tokens", per="day"))
+    desk.gateway._purses = Purses(budgets, Listed())
+    desk.a.seconds, desk.a.counts = LATE, Counted(Usage(37, 5))
+    _, won = (await desk.ask()).attempts
+    await budgets.close()
+    spent = await use(storage)
+    assert spent.spent == 37 + 5 + won.usage.input_tokens + won.usage.output_tokens
+    assert spent.held == 0

@@ -142,6 +142,18 @@ Delta = TextDelta | ToolCallDelta
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """What a provider had counted of a request that was cut off.
+
+    `cost` is None when no price is known; `price_table` says whose it is.
+    """
+
+    usage: Usage
+    cost: Money | None = None
+    price_table: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRequest:
     """What is asked of a model.
 
@@ -152,6 +164,7 @@ class ModelRequest:
     `on_token` is called when the first token comes, by providers that notice, which they do of replies in pieces.
     `on_delta` is called with each piece of the reply as
     it comes, on the event loop, and must not block; without it nobody watches, and the pieces are not made.
+    `on_counted` is called when the request is cancelled, by providers that had counted something of it by then.
     """
 
     messages: Sequence[Message]
@@ -169,6 +182,7 @@ class ModelRequest:
     seed: int | None = None
     stop: Sequence[str] = ()
     on_delta: Callable[[Delta], None] | None = field(default=None, compare=False)
+    on_counted: Callable[[Counted], None] | None = field(default=None, compare=False, repr=False)
 
     @property
     def media(self) -> tuple[Media, ...]:

@@ -19,6 +19,7 @@ from pydantic_ai.settings import ModelSettings
 from podium.domain.answers import FailureKind, Usage
 from podium.domain.schema_modes import SchemaMode
 from podium.ports.models import (
+    Counted,
     FinishReason,
     ModelFailure,
     ModelReply,
@@ -168,6 +169,7 @@ class Exchange:
                 return await ask(model, request, plan, progress)
             except asyncio.CancelledError:
                 # Whoever asked has gone: the service is to stop writing too.
+                self._tell_counted(name, request, progress)
                 await progress.line.drop()
                 raise
             except Exception as error:  # noqa: BLE001 - whatever happens is classified here
@@ -249,10 +251,8 @@ class Exchange:
     def _failure(
         self, error: Exception, name: str, request: ModelRequest, progress: _Progress
     ) -> ModelFailure:
-        counted = progress.stream.usage if progress.stream else None
-        usage = Usage(counted.input_tokens, counted.output_tokens) if counted else Usage()
-        charge = self._charge(name, name, usage, {})
-        cost, table = (charge.cost, charge.table) if charge else (None, "")
+        counted = self._counted(name, progress)
+        usage, cost, table = counted.usage, counted.cost, counted.price_table
         subject = self._subject(name)
         if progress.fell_silent:
             limits = request.limits
@@ -266,6 +266,20 @@ class Exchange:
             )
         secrets = (self._connection.access.key or "",)
         return failures.classify(error, subject, secrets=secrets, usage=usage, cost=cost, price_table=table)
+
+    def _counted(self, name: str, progress: _Progress) -> Counted:
+        if progress.stream is None:
+            return Counted(Usage())
+        usage = progress.stream.usage
+        charge = self._charge(name, name, usage, {})
+        cost, table = (charge.cost, charge.table) if charge else (None, "")
+        return Counted(Usage(usage.input_tokens, usage.output_tokens), cost, table)
+
+    def _tell_counted(self, name: str, request: ModelRequest, progress: _Progress) -> None:
+        if request.on_counted is not None:
+            counted = self._counted(name, progress)
+            if counted.usage.input_tokens:
+                request.on_counted(counted)
 
     def reply(self, response: ai.ModelResponse, request: ModelRequest, plan: Plan, asked: str) -> ModelReply:
         """Return what `response` of the model `asked` says; raises `ModelFailure` when it is not whole."""

@@ -16,7 +16,7 @@ from podium.providers.cassettes.masking import Masking
 
 # Deadlines and listeners change from call to call; the schema's name is the prompt's, and changes no answer; how a
 # model is brought to JSON is found out by trying.
-_NOT_ASKED = {"limits", "schema_name", "schema_mode", "schema_told", "on_token", "on_delta"}
+_NOT_ASKED = {"limits", "schema_name", "schema_mode", "schema_told", "on_token", "on_delta", "on_counted"}
 _ALWAYS = {"messages", "max_tokens"}
 
 
