@@ -128,8 +128,10 @@ def _print_totals(out: Console, start: JobStart, totals: JobTotals, database: Pa
     out.print(Text(f"answered by  {models or 'no model'}"))
     usage = totals.usage
     out.print(
-        Text(f"tokens       {usage.input_tokens:,} in, {usage.output_tokens:,} out · "
-            f"cost {shown_cost(totals.cost, priced=totals.priced)}")
+        Text(
+            f"tokens       {usage.input_tokens:,} in, {usage.output_tokens:,} out · "
+            f"cost {shown_cost(totals.cost, priced=totals.priced)}"
+        )
     )
     p50, p95 = shown_seconds(totals.percentile(50)), shown_seconds(totals.percentile(95))
     out.print(Text(f"latency      p50 {p50}, p95 {p95} at work per run, waiting for people not counted"))

@@ -133,6 +133,7 @@ def _request(call: Call, candidate: Candidate, seconds: float, under_way: UnderW
         stop=asked.stop,
         on_delta=observer,
         on_counted=under_way.count,
+        cache_key=asked.cache_key,
     )
 
 

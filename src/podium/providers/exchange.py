@@ -80,6 +80,10 @@ class Connection(Protocol):
         """Return the settings of one request that asks for `asked`."""
         ...
 
+    def marks_opening(self, request: ModelRequest) -> bool:
+        """Return whether to mark the stable beginning of the first message for the service's cache."""
+        ...
+
     def tokens(self, details: Mapping[str, Any]) -> tuple[TokenProbability, ...]:
         """Read the probabilities out of a response's details."""
         ...
@@ -193,7 +197,7 @@ class Exchange:
             asyncio.timeout(limits.first_token) as progress.pause,
             direct.model_request_stream(
                 model,
-                translation.messages_of(request, plan.mode),
+                translation.messages_of(request, plan.mode, marked=self._connection.marks_opening(request)),
                 model_settings=self.settings(model, request, plan),
                 model_request_parameters=translation.parameters_of(request, plan.mode),
                 instrument=False,
@@ -216,7 +220,7 @@ class Exchange:
         del progress
         response = await direct.model_request(
             model,
-            translation.messages_of(request, plan.mode),
+            translation.messages_of(request, plan.mode, marked=self._connection.marks_opening(request)),
             model_settings=self.settings(model, request, plan),
             model_request_parameters=translation.parameters_of(request, plan.mode),
             instrument=False,
