@@ -29,6 +29,7 @@ from podium.ports.models import (
 )
 from podium.providers import failures, http, profiles, translation
 from podium.providers.deltas import Deltas
+from podium.providers.leftovers import let_go, turns
 from podium.providers.prices import Charge, Prices, Tokens, reported
 from podium.providers.profiles import Feature
 from podium.providers.vendors import Access
@@ -46,8 +47,6 @@ _FINISHES: Mapping[str, FinishReason] = {
     "content_filter": FinishReason.CONTENT_FILTER,
     "tool_call": FinishReason.TOOL_CALLS,
 }
-
-_TURNS_TO_FINISH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +145,7 @@ class Exchange:
 
     def failure(self, error: Exception, name: str) -> ModelFailure:
         """Return what `error` amounts to, which arose outside a request of its own."""
-        _let_go(error)
+        let_go(error)
         secrets = (self._connection.access.key or "",)
         return failures.classify(error, self._subject(name), secrets=secrets)
 
@@ -155,10 +154,10 @@ class Exchange:
         await self._connection.client.aclose()
         # Broken streams leave generators behind, which finish in tasks of their own, one inside the other, and
         # complain when the event loop closes before that. Some are held by circles of references.
-        await _turns()
+        await turns()
         if self._broken:
             gc.collect()
-            await _turns()
+            await turns()
 
     async def _negotiate(self, name: str, request: ModelRequest) -> ModelReply | ModelFailure:
         while True:
@@ -178,7 +177,7 @@ class Exchange:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever happens is classified here
                 failure = self._failure(error, name, request, progress)
-                _let_go(error)
+                let_go(error)
             self._broken.update(progress.line.responses)
             await progress.line.drop()
             refused = _refused_feature(failure, plan)
@@ -367,23 +366,6 @@ class Exchange:
     def _subject(self, name: str) -> str:
         access = self._connection.access
         return f"{access.vendor.name}:{name}" + (f" at {access.base_url}" if access.foreign else "")
-
-
-async def _turns() -> None:
-    for _ in range(_TURNS_TO_FINISH):
-        await asyncio.sleep(0)
-
-
-def _let_go(error: BaseException) -> None:
-    """Drop the tracebacks of `error` and of what led to it.
-
-    Their frames hold half-read streams, which would otherwise keep their connections until the garbage
-    collector comes by.
-    """
-    chain: list[BaseException] = [error]
-    for link in chain:
-        link.__traceback__ = None
-        chain += [one for one in (link.__cause__, link.__context__) if one is not None and one not in chain]
 
 
 def _is_watched(request: ModelRequest) -> bool:
