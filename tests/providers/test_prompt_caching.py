@@ -99,7 +99,8 @@ async def test_openai_is_told_which_requests_begin_alike_and_other_servers_are_n
     async with WireServer("openai") as server:
         server.reply(ok("Yes."))
         access = Access(VENDORS["openai"], server.url, foreign=False, key=KEY)
-        exchange = Exchange(openai.connect(access), Prices())
+        connection: Any = openai.connect(access)
+        exchange = Exchange(connection, Prices())
         await exchange.complete("gpt-5-mini", replace(ask(), cache_key="sort@1a2b3c4d"))
         await exchange.close()
         assert server.requests[0].body["prompt_cache_key"] == "sort@1a2b3c4d"
