@@ -23,12 +23,14 @@ from podium.domain.answers import FailureKind, Usage
 from podium.gateway.budgets.budgets import Budgets
 from podium.gateway.budgets.estimate import estimate
 from podium.gateway.budgets.purse import Purses
-from podium.ports.models import FinishReason, Message, ModelFailure, ModelReply, Role
+from podium.ports.models import Counted, FinishReason, Message, ModelFailure, ModelReply, Role
 from podium.providers import Providers, Script
 from podium.providers.price_list import PriceList
 from podium.providers.prices import Prices
-from tests.budgets.support import CENT, budgets_on, uses
+from tests.budgets.support import CENT, budgets_on, use, uses
 from tests.gateway.support import Desk, models
+from tests.gateway.test_hedging import LATE
+from tests.gateway.test_hedging import Desk as Race
 from tests.support.apps import app_on
 
 DEAR, CHEAP = "scripted:dear", "scripted:cheap"
@@ -100,7 +102,8 @@ async def test_failed_requests_cost_what_was_counted(storage):
 
 
 async def test_a_model_of_unknown_price_is_taken_to_cost_as_much_as_it_did(storage):
-    desk, _ = desk_on(storage, Budget("$0.05", per="day"), odd=Script([reply(3), reply(3)]))
+    desk, budgets = desk_on(storage, Budget("$0.05", per="day"), odd=Script([reply(3), reply(3)]))
+    desk.gateway._purses = Purses(budgets, Listed(), "allow")
     await desk.ask(ask_of("odd"), text="hi")
     with pytest.raises(BudgetExceeded):
         await desk.ask(ask_of("odd"), text="hi")
@@ -126,7 +129,8 @@ def test_known_prices_are_near_the_table_and_never_below():
     assert large is not None
     assert large.nanos <= small.nanos * 1001
     assert prices.price("local:smollm2", Usage(1000, 1000)) == Money()
-    assert prices.price("scripted:x", Usage(1, 1)) is None
+    assert prices.price("scripted:x", Usage(1, 1)) == Money()
+    assert prices.price("record:openai:no-such-model", Usage(1, 1)) is None
     assert prices.price("openai:gpt-5-mini@http://127.0.0.1:9/v1", Usage(1, 1)) is None
 
 
@@ -166,3 +170,33 @@ async def test_a_tenants_budget_survives_a_restart_of_the_app(database):
 async def unbounded(times: int) -> None:
     for _ in range(times):
         await ask_of("cheap")(text="hi")
+
+
+async def test_the_loser_of_a_race_is_settled_with_its_bill_and_not_with_all_that_it_might_have_cost(storage):
+    desk = await Race(hedge=True, max_tokens=1000).known()
+    budgets = budgets_on(storage, Budget("1m tokens", per="day"))
+    desk.gateway._purses = Purses(budgets, Listed())
+    desk.a.seconds, desk.a.counts = LATE, Counted(Usage(37, 5))
+    _, won = (await desk.ask()).attempts
+    await budgets.close()
+    spent = await use(storage)
+    assert spent.spent == 37 + 5 + won.usage.input_tokens + won.usage.output_tokens
+    assert spent.held == 0
+
+
+async def test_a_budget_of_money_refuses_what_nobody_can_price_and_another_candidate_may_answer(storage):
+    strange = Script([])
+    desk, _ = desk_on(storage, Budget("$5/day"), strange=strange, dear=Script([reply(1)]))
+    with pytest.raises(BudgetExceeded, match="Nobody knows what scripted:strange costs") as raised:
+        await desk.ask(ask_of("strange"), text="hi")
+    assert raised.value.budget == "$5.00/d"
+    assert (await desk.ask(ask_of("strange", "dear"), text="hi")).model == DEAR
+    assert strange.requests == []
+
+
+async def test_what_nobody_can_price_may_be_allowed_and_is_bounded_by_tokens_all_the_same(storage):
+    desk, _ = desk_on(storage, Budget("1m tokens/day"), strange=Script([reply(1)] * 3))
+    await desk.ask(ask_of("strange"), text="hi")
+    desk.gateway._purses = Purses(budgets_on(storage, Budget("$5/day")), Listed(), "allow")
+    answer = await desk.ask(ask_of("strange"), text="hi")
+    assert answer.cost == Money(CENT)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from podium import (
     BrokenOff,
+    Fallback,
     GatewaySettings,
     InvalidInput,
     NoAnswer,
@@ -243,3 +244,71 @@ async def test_wrong_variables_are_refused_at_the_call(database):
     async with app_on(database, scripts={}):
         with pytest.raises(InvalidInput, match="missing: topic"):
             write.stream(subject="x")
+
+
+kept_line = prompt("line", "Write about {topic}", models=["scripted:a"], retries=0, cache="1h")
+kept_letter = prompt(
+    "letter", "Write about {topic}", output=Letter, models=["scripted:a"], retries=0, cache="1h"
+)
+kept_intent = prompt(
+    "intent", "Classify {topic}", output=Intent, models=["scripted:a"], retries=0, cache="1h"
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "shown"),
+    [
+        (kept_line, "It is on its way.", "It is on its way."),
+        (
+            kept_letter,
+            LETTER,
+            {"subject": "Your parcel", "lines": ["Dear Ann,", "it is on its way."]},
+        ),
+        (kept_intent, '{"value": "refund"}', "refund"),
+    ],
+    ids=["text", "object", "wrapped"],
+)
+async def test_an_answer_from_the_cache_is_read_like_any_other(database, asked, text, shown):
+    async with app_on(database, scripts={"a": Script([text])}):
+        first = [part async for part in asked.stream(topic="parcels")]
+        again = [part async for part in asked.stream(topic="parcels")]
+    assert len(first) > 1
+    assert [(part.partial, part.answer is None) for part in again] == [(shown, True), (shown, False)]
+    assert some(again[-1].answer).value == some(first[-1].answer).value
+    assert [attempt.outcome for attempt in some(again[-1].answer).attempts] == ["cached"]
+
+
+@workflow
+async def streams_kept(topic: str) -> str:
+    return (await kept_line(topic=topic, stream=True)).value
+
+
+async def test_an_answer_from_the_cache_is_published_in_the_runs_stream(database):
+    async with app_on(database, streams_kept, scripts={"a": Script(["It is on its way."])}) as app:
+        for run_id in ("first", "again"):
+            run = await app.start(streams_kept, "parcels", run_id=run_id)
+            assert await run.result() == "It is on its way."
+        assert "".join(await chunks_of(app, "first")) == "It is on its way."
+        assert await chunks_of(app, "again") == ["It is on its way."]
+
+
+bridged = prompt(
+    "bridged",
+    "Write about {topic}",
+    models=["scripted:a"],
+    retries=0,
+    on_outage=Fallback("We are closed."),
+)
+
+
+@workflow
+async def streams_bridged(topic: str) -> str:
+    return (await bridged(topic=topic, stream=True)).value
+
+
+async def test_a_value_that_bridges_an_outage_takes_the_place_of_what_was_published(database):
+    scripts = {"a": Script([piecewise("It is ", RESET)])}
+    async with app_on(database, streams_bridged, scripts=scripts) as app:
+        run = await app.start(streams_bridged, "parcels", run_id="r")
+        assert await run.result() == "We are closed."
+        assert await chunks_of(app, "r") == ["It is ", None, "We are closed."]

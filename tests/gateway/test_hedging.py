@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from podium.domain.answers import FailureKind
+from podium.domain.answers import FailureKind, Usage
 from podium.domain.errors import NoAnswer
+from podium.domain.money import Money
 from podium.gateway import Gateway, Prompt, prompt
-from podium.ports.models import ModelRequest
+from podium.gateway.chat import Chat
+from podium.ports.models import (
+    CallLimits,
+    Counted,
+    Message,
+    ModelFailure,
+    ModelRequest,
+    Role,
+    TextDelta,
+    Tool,
+)
 from podium.providers import Providers, Script
 from podium.settings.gateway import GatewaySettings
 from podium.settings.resilience import HedgeSettings
@@ -26,6 +38,8 @@ class Service:
         self.word = word
         self.seconds = QUICK
         self.begun = self.cancelled = 0
+        self.counts: Counted | None = None
+        self.mutters = ""
         self.fails = False
         self.asked, self.answered = asyncio.Event(), asyncio.Event()
         self.after: asyncio.Event | None = None
@@ -33,12 +47,16 @@ class Service:
     async def __call__(self, request: ModelRequest) -> Any:
         self.begun += 1
         self.asked.set()
+        if self.mutters and request.on_delta is not None:
+            request.on_delta(TextDelta(self.mutters))
         try:
             if self.after is not None:
                 await self.after.wait()
             await asyncio.sleep(self.seconds)
         except asyncio.CancelledError:
             self.cancelled += 1
+            if self.counts is not None and request.on_counted is not None:
+                request.on_counted(self.counts)
             raise
         self.answered.set()
         return failure(FailureKind.INTERNAL) if self.fails else self.word
@@ -81,8 +99,46 @@ async def test_a_late_request_is_raced_and_the_loser_cancelled_and_billed():
         "accepted",
     )
     assert lost.usage.input_tokens > 10
+    assert lost.estimated
+    assert not won.estimated
+    assert lost.message == "another answered first; cancelled, its tokens estimated"
     assert answer.usage.input_tokens == lost.usage.input_tokens + won.usage.input_tokens
     assert [lane.on_the_way for lane in desk.gateway.traffic.lanes.values()] == [0, 0]
+
+
+async def test_what_the_provider_had_counted_of_the_loser_is_what_it_is_billed_for():
+    desk = await Desk(hedge=True).known()
+    desk.a.seconds, desk.a.counts = LATE, Counted(Usage(37, 1), Money(123), "genai-prices 1")
+    lost, _ = (await desk.ask()).attempts
+    assert (lost.usage, lost.cost, lost.price_table) == (Usage(37, 1), Money(123), "genai-prices 1")
+    assert (lost.estimated, lost.message) == (
+        False,
+        "another answered first; cancelled, its tokens counted by the provider",
+    )
+
+
+async def test_what_the_loser_had_written_is_billed_too_counted_or_not():
+    desk = await Desk(hedge=True).known()
+    desk.a.seconds, desk.a.counts, desk.a.mutters = LATE, Counted(Usage(37, 1)), "word " * 40
+    lost, _ = (await desk.ask()).attempts
+    assert lost.usage == Usage(37, 50)
+    assert lost.estimated
+
+
+async def test_a_request_with_tools_is_never_raced_because_both_would_call_them():
+    a, b = Service("from a"), Service("from b")
+    hedging = HedgeSettings(least=5, share=0.5)
+    providers = Providers({}, scripts={"a": Script(a), "b": Script(b)})
+    chat = Chat(providers, GatewaySettings(hedge=True, hedging=hedging))
+    request = ModelRequest((Message(Role.USER, "hi"),), CallLimits(0.2))
+    for _ in range(10):
+        await chat.reply(models("a", "b"), request)
+    a.seconds = LATE
+    assert (await chat.reply(models("a", "b"), request)).reply.text == "from b"
+    begun = b.begun
+    with pytest.raises(ModelFailure):
+        await chat.reply(models("a", "b"), replace(request, tools=(Tool("send", "", {"type": "object"}),)))
+    assert b.begun == begun
 
 
 async def test_who_is_merely_later_may_still_win():

@@ -12,11 +12,13 @@ from podium.domain.answers import FailureKind, Usage
 from podium.domain.errors import CredentialMissing, InvalidInput
 from podium.domain.money import Money
 from podium.ports.models import (
+    Delta,
     Message,
     ModelFailure,
     ModelReply,
     ModelRequest,
     Role,
+    TextDelta,
 )
 from podium.providers import Providers, Script
 from podium.providers.cassettes.cassette import file_name
@@ -30,6 +32,14 @@ async def test_a_reply_is_replayed_with_all_that_was_recorded_of_it(studio: Stud
     assert await studio.record([FULL], ask()) == [FULL]
     (again,) = await studio.replay(ask())
     assert again == FULL
+
+
+async def test_a_replayed_reply_is_heard_in_several_parts(studio: Studio):
+    request = ask("Count.")
+    await studio.record(["one two three"], request)
+    heard: list[Delta] = []
+    await studio.replay(replace(request, on_delta=heard.append))
+    assert heard == [TextDelta("one"), TextDelta(" two"), TextDelta(" three")]
 
 
 async def test_a_failure_is_recorded_and_replayed_too(studio: Studio):

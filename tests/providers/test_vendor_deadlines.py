@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
 from podium.domain.answers import FailureKind
-from podium.ports.models import ModelFailure
+from podium.ports.models import Counted, ModelFailure
 from podium.providers import Providers
 from tests import wire
 from tests.providers.asking import VENDORS, Line, ask
@@ -63,6 +64,22 @@ async def test_a_cancelled_request_ends_at_once_and_the_next_one_works(line: Lin
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (await line.complete()).text == "Yes."
+
+
+async def test_what_was_counted_of_a_cancelled_request_is_told_by_vendors_that_count_at_the_beginning(
+    line: Line,
+):
+    counted: list[Counted] = []
+    spoke = asyncio.Event()
+    line.server.reply(wire.stalled_midway())
+    request = replace(ask(), on_counted=counted.append, on_token=spoke.set)
+    task = asyncio.create_task(line.complete(request))
+    await spoke.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    # OpenAI counts at the end and has nothing to tell.
+    assert [each.usage.input_tokens > 0 for each in counted] == [True] * (line.server.vendor != "openai")
 
 
 async def test_requests_share_a_connection_and_concurrent_ones_their_client(line: Line):

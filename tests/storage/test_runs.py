@@ -95,7 +95,7 @@ async def test_runs_are_counted_by_state(storage):
 
 
 async def test_spending_is_summed(storage):
-    one, two = Spending(Usage(100, 10), 5_000_000_000, 1.5), Spending(Usage(1, 2), 3, 0.25)
+    one, two = Spending(Usage(100, 10), 5_000_000_000, 1.5), Spending(Usage(1, 2), 3, 0.25, 1)
     await stored(
         storage,
         a_run(state=S.COMPLETED, spending=one),
@@ -105,7 +105,8 @@ async def test_spending_is_summed(storage):
     )
     totals = partial(runs.totals, tenant="default")
     everything = await storage.read(totals)
-    assert everything == runs.Totals(3, Spending(Usage(102, 14), 5_000_000_006, 2.0))
+    assert everything == runs.Totals(3, Spending(Usage(102, 14), 5_000_000_006, 2.0, 2))
+    assert everything.spending.cost == "$5.00 + unpriced"
     assert (await storage.read(partial(totals, filter=StateIs((S.COMPLETED,))))).runs == 2
     assert (await storage.read(partial(totals, filter=parse_filter("workflow:billing")))).spending == two
     assert await storage.read(partial(totals, filter=StateIs((S.BLOCKED,)))) == runs.Totals(0, Spending())

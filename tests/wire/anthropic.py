@@ -127,5 +127,10 @@ class Anthropic:
             "content": content,
             "stop_reason": reason,
             "stop_sequence": None,
-            "usage": {"input_tokens": said.input_tokens, "output_tokens": said.tokens if reason else 1},
+            "usage": {
+                # What came from the cache is counted beside the rest.
+                "input_tokens": said.input_tokens - said.cached_tokens,
+                "cache_read_input_tokens": said.cached_tokens,
+                "output_tokens": said.tokens if reason else 1,
+            },
         }

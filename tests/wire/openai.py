@@ -161,4 +161,5 @@ class OpenAI:
             "prompt_tokens": said.input_tokens,
             "completion_tokens": said.tokens,
             "total_tokens": said.input_tokens + said.tokens,
+            "prompt_tokens_details": {"cached_tokens": said.cached_tokens},
         } | ({} if said.cost is None else {"cost": said.cost})

@@ -64,7 +64,7 @@ class Said:
     """What the model says, token by token.
 
     `logprobs` is one for each of `pieces`, or empty. `delay` comes before the first byte of the response and
-    `pause` before each piece, both in seconds. `calls` come after the text. With `broken` only the first `pieces_sent` pieces are sent.
+    `pause` before each piece, both in seconds. Of the `input_tokens`, `cached_tokens` were read from the service's cache. `calls` come after the text. With `broken` only the first `pieces_sent` pieces are sent.
     """
 
     pieces: tuple[str, ...] = ()
@@ -79,6 +79,7 @@ class Said:
     pieces_sent: int = 0
     problem: Problem = Problem.OVERLOADED
     calls: tuple[Called, ...] = ()
+    cached_tokens: int = 0
 
     @property
     def text(self) -> str:

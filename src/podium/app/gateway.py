@@ -65,7 +65,7 @@ def gateway_on(
     uses = PromptUses(StoredPrompts(storage), clock=means.clock)
     for part in (budgets, cache, uses):
         stack.push_async_callback(part.close)
-    purses = Purses(budgets, PriceList(means.environment, Prices(means.settings.prices)))
+    purses = Purses(budgets, PriceList(means.environment, Prices(means.settings.prices)), settings.unpriced)
     return Gateway(
         means.providers,
         settings,

@@ -47,12 +47,16 @@ class JobStart:
 
 @dataclass(slots=True)
 class JobTotals:
-    """What a job came to. `seconds` are the runs' active times, human waits excluded; `p50`, `p95` theirs."""
+    """What a job came to. `seconds` are the runs' active times, human waits excluded; `p50`, `p95` theirs.
+
+    `priced`: whether `cost` is all that it cost.
+    """
 
     states: Counter[RunState] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
     usage: Usage = field(default_factory=Usage)
     cost: Money = field(default_factory=Money)
+    priced: bool = True
     seconds: list[float] = field(default_factory=list)
     reasons: dict[RunId, str] = field(default_factory=dict)
 
@@ -106,6 +110,7 @@ async def total_up(app: Podium, run_ids: Sequence[RunId]) -> JobTotals:
         totals.states[run.state] += 1
         totals.usage += run.spending.usage
         totals.cost += Money(run.spending.cost_nanos)
+        totals.priced = totals.priced and run.spending.priced
         if run.state in TERMINAL_RUN_STATES or run.state is RunState.WAITING:
             totals.seconds.append(run.spending.active_seconds)
         if run.error is not None:

@@ -16,6 +16,7 @@ from podium.cli.exits import Exit, Interrupted
 from podium.cli.options import database_hint, program
 from podium.cli.output import ReaderGone, console, plain, print_json, shown_seconds
 from podium.cli.progress import JobDisplay
+from podium.domain.money import shown_cost
 from podium.domain.states import RunState
 
 if TYPE_CHECKING:
@@ -127,7 +128,10 @@ def _print_totals(out: Console, start: JobStart, totals: JobTotals, database: Pa
     out.print(Text(f"answered by  {models or 'no model'}"))
     usage = totals.usage
     out.print(
-        Text(f"tokens       {usage.input_tokens:,} in, {usage.output_tokens:,} out · cost {totals.cost}")
+        Text(
+            f"tokens       {usage.input_tokens:,} in, {usage.output_tokens:,} out · "
+            f"cost {shown_cost(totals.cost, priced=totals.priced)}"
+        )
     )
     p50, p95 = shown_seconds(totals.percentile(50)), shown_seconds(totals.percentile(95))
     out.print(Text(f"latency      p50 {p50}, p95 {p95} at work per run, waiting for people not counted"))
@@ -163,6 +167,7 @@ def _as_json(totals: JobTotals) -> dict[str, object]:
         "models": dict(totals.models),
         "usage": totals.usage,
         "cost_usd": totals.cost,
+        "priced": totals.priced,
         "p50_seconds": totals.percentile(50),
         "p95_seconds": totals.percentile(95),
         "reasons": totals.reasons,

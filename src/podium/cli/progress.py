@@ -19,7 +19,6 @@ from podium.cli.runs import STATE_STYLES
 from podium.domain.happenings import EntryMade, Happening, RunMoved
 from podium.domain.ids import RunId
 from podium.domain.journal import EntryType
-from podium.domain.money import Money
 from podium.domain.operations import OperationKind
 from podium.domain.states import RunState
 
@@ -125,7 +124,7 @@ def _line(moved: RunMoved, row: _Row) -> Text:
     return Text.assemble(
         f"{_known(moved.run, row)}  ",
         (f"{moved.state:<10}", STATE_STYLES[moved.state]),
-        f" {shown_seconds(moved.spending.active_seconds):>8}  {Money(moved.spending.cost_nanos)!s:>9}  ",
+        f" {shown_seconds(moved.spending.active_seconds):>8}  {moved.spending.cost:>9}  ",
         (plain(why, 70), "dim"),
     )
 

@@ -20,7 +20,6 @@ from podium.domain.attributes import Attributes
 from podium.domain.filter_language import parse_filter
 from podium.domain.filters import Filter, narrowed
 from podium.domain.ids import RunId
-from podium.domain.money import Money
 from podium.domain.runs import Run
 from podium.domain.states import RunState
 
@@ -83,7 +82,7 @@ def list_runs(
             Text(run.state, style=STATE_STYLES[run.state]),
             shown_time(run.started_at),
             shown_seconds(run.spending.active_seconds),
-            str(Money(run.spending.cost_nanos)),
+            run.spending.cost,
             Text(plain(reason, 80)),
         )
     console().print(table)

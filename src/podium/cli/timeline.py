@@ -15,7 +15,7 @@ from podium.cli.output import harmless, plain, shown_seconds, shown_time
 from podium.domain.answers import CallAttempt
 from podium.domain.errors import ErrorRecord, StepStalled
 from podium.domain.journal import EntryType
-from podium.domain.money import Money
+from podium.domain.money import Money, shown_cost
 from podium.domain.runs import Run
 
 _ERROR = 300
@@ -31,7 +31,7 @@ def print_timeline(out: Console, timeline: Timeline, *, full: bool) -> None:
     out.print(
         Text(
             f"started {shown_time(run.started_at)} UTC · active {shown_seconds(run.spending.active_seconds)} · "
-            f"{usage.input_tokens}+{usage.output_tokens} tokens · {Money(run.spending.cost_nanos)}"
+            f"{usage.input_tokens}+{usage.output_tokens} tokens · {run.spending.cost}"
         )
     )
     if timeline.attributes:
@@ -220,10 +220,7 @@ def _went_wrong(attempt: TimelineAttempt) -> bool:
 
 def _cost(calls: Sequence[CallAttempt]) -> str:
     total = sum((call.cost for call in calls), Money())
-    if all(call.priced for call in calls):
-        return str(total)
-    # At least one used tokens whose price nobody knows.
-    return f"> {total}" if total.nanos else "unknown"
+    return shown_cost(total, priced=all(call.priced for call in calls))
 
 
 def _confidence(value: float | None) -> str:

@@ -67,7 +67,8 @@ class CallAttempt:
     attempt entries, empty in the copy that an `Answer` carries). `confidence` is 0 to 1 or None when the
     model gives no signal. `latency` is in seconds. `price_table` names where the price comes from: the table with
     its version (`genai-prices 0.2.3`), `provider`, `settings` or `free`. `priced` is False when tokens were used at
-    a price that nobody knows; `cost` is 0 then, and says nothing.
+    a price that nobody knows; `cost` is 0 then, and says nothing. `estimated`: the request was cut off, and `usage` and
+    `cost` are at least in part by the size of what went out and came back.
     """
 
     # Before what differs from call to call: stored, two prompts that begin alike then begin alike too.
@@ -84,6 +85,7 @@ class CallAttempt:
     raw: str = ""
     price_table: str = ""
     priced: bool = True
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

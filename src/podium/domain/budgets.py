@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from podium.domain.answers import CallAttempt, Usage
 from podium.domain.errors import InvalidDefinition
@@ -57,6 +57,10 @@ class Breach(StrEnum):
 
     CHEAPER = "cheaper"
     """The next candidate for which there is room is asked; `BudgetExceeded` when there is none."""
+
+
+Unpriced = Literal["refuse", "allow"]
+"""What budgets of money do about a model whose price nobody knows."""
 
 
 class Period(StrEnum):

@@ -29,3 +29,10 @@ class Money:
     def __str__(self) -> str:
         dollars = Decimal(self.nanos) / _NANOS
         return f"${dollars:.2f}" if abs(dollars) >= 1 or not self.nanos else f"${dollars:.6f}".rstrip("0")
+
+
+def shown_cost(cost: Money, *, priced: bool) -> str:
+    """Return a cost for people; not `priced`: there is more to it, at a price that nobody knows."""
+    if priced:
+        return str(cost)
+    return f"{cost} + unpriced" if cost.nanos else "unpriced"

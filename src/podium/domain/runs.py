@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from podium.domain.answers import Usage
+from podium.domain.money import Money, shown_cost
 from podium.domain.states import RunState
 
 if TYPE_CHECKING:
@@ -17,11 +18,25 @@ DEFAULT_TENANT = "default"
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What a run has used so far: tokens, money, and the seconds in which it was actively at work."""
+    """What a run has used so far: tokens, money, and the seconds in which it was actively at work.
+
+    `unpriced` counts the requests whose price nobody knows; they are not in the money.
+    """
 
     usage: Usage = field(default_factory=Usage)
     cost_nanos: int = 0
     active_seconds: float = 0.0
+    unpriced: int = 0
+
+    @property
+    def priced(self) -> bool:
+        """Whether the money is all that it cost."""
+        return not self.unpriced
+
+    @property
+    def cost(self) -> str:
+        """The money, for people: `$0.0123`, or `$0.0123 + unpriced` when that is not all of it."""
+        return shown_cost(Money(self.cost_nanos), priced=self.priced)
 
 
 @dataclass(frozen=True, slots=True)

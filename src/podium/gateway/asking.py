@@ -15,24 +15,12 @@ from podium.gateway.failures import Fault
 from podium.gateway.ledger import Trial
 from podium.gateway.line import Candidate
 from podium.gateway.traffic import Lease
+from podium.gateway.under_way import Bill, UnderWay
 from podium.gateway.wording import well_formed
 from podium.ports.models import CallLimits, Delta, ModelFailure, ModelProvider, ModelReply, ModelRequest
 
 # A provider keeps the deadline itself and then says what it had counted: this is for one that fails to.
 _GRACE = 0.2
-
-
-@dataclass(slots=True)
-class FirstToken:
-    """When the first token came, by `clock`; None while it has not."""
-
-    clock: Callable[[], float]
-    at: float | None = None
-
-    def __call__(self) -> None:
-        """Take note of it."""
-        if self.at is None:
-            self.at = self.clock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +42,14 @@ class Asked:
 
 
 async def ask(
-    call: Call, candidate: Candidate, lease: Lease, clock: Callable[[], float], first: FirstToken
+    call: Call, candidate: Candidate, lease: Lease, clock: Callable[[], float], under_way: UnderWay
 ) -> Asked:
     """Make one request with what is left of the call's deadline and budgets; tells the lease what came of it.
 
     When a budget has no room for it nothing is sent, and the candidate's `breach` says why.
     """
     if call.purse is None:
-        return await _sent(call, candidate, lease, clock, first)
+        return await _sent(call, candidate, lease, clock, under_way)
     try:
         reserved = await call.purse.before_request(
             candidate.model,
@@ -77,7 +65,7 @@ async def ask(
         candidate.breach = error
         return Asked(candidate, lease, Trial(Fault.of(FailureKind.BUDGET, str(error)), sent=False))
     try:
-        asked = await _sent(call, candidate, lease, clock, first)
+        asked = await _sent(call, candidate, lease, clock, under_way)
         call.purse.after_request(reserved, candidate.model, asked.trial.cost or Money(), asked.trial.usage)
     finally:
         # Cut off in the middle: nobody knows what it came to.
@@ -86,24 +74,27 @@ async def ask(
 
 
 async def _sent(
-    call: Call, candidate: Candidate, lease: Lease, clock: Callable[[], float], first: FirstToken
+    call: Call, candidate: Candidate, lease: Lease, clock: Callable[[], float], under_way: UnderWay
 ) -> Asked:
     started = clock()
     route = lease.lane.route
-    request = _request(call, candidate, call.line.deadline - started, first)
+    request = _request(call, candidate, call.line.deadline - started, under_way)
     candidate.requests += 1
     call.audience.begin()
     try:
         reply = await _reply(route.provider, route.model, request)
     except BaseException:
         # Cancelled: nobody is to blame.
-        lease.dropped(clock())
-        raise
+        bill = under_way.bill(candidate.messages, route) if under_way.lost else None
+        lease.dropped(clock(), None if bill is None else bill.usage)
+        if bill is None:
+            raise
+        return Asked(candidate, lease, _lost(bill, clock() - started))
     now = clock()
     latency = now - started
     match reply:
         case ModelReply(text=text, usage=usage, cost=cost, price_table=table):
-            lease.replied(now, usage, latency, (first.at or now) - started)
+            lease.replied(now, usage, latency, (under_way.first_at or now) - started)
             readable = well_formed(text)
             result = call.judge(reply if readable is text else replace(reply, text=readable))
             trial = Trial(result, readable, usage, cost, table, latency)
@@ -116,9 +107,9 @@ async def _sent(
     return Asked(candidate, lease, trial)
 
 
-def _request(call: Call, candidate: Candidate, seconds: float, first: FirstToken) -> ModelRequest:
+def _request(call: Call, candidate: Candidate, seconds: float, under_way: UnderWay) -> ModelRequest:
     asked, policy = call.asked, call.policy
-    observer = _observer(call)
+    observer = _observer(call, under_way)
     mode = asked.schema_mode
     if mode is None and asked.schema is not None:
         mode = policy.schema_mode(candidate.model)
@@ -132,7 +123,7 @@ def _request(call: Call, candidate: Candidate, seconds: float, first: FirstToken
         schema_name=asked.schema_name,
         max_tokens=candidate.max_tokens,
         temperature=asked.temperature,
-        on_token=first,
+        on_token=under_way.token,
         schema_mode=mode,
         schema_told=asked.schema_told,
         tools=asked.tools,
@@ -141,18 +132,22 @@ def _request(call: Call, candidate: Candidate, seconds: float, first: FirstToken
         seed=asked.seed,
         stop=asked.stop,
         on_delta=observer,
+        on_counted=under_way.count,
+        cache_key=asked.cache_key,
     )
 
 
-def _observer(call: Call) -> Callable[[Delta], None] | None:
+def _observer(call: Call, under_way: UnderWay) -> Callable[[Delta], None] | None:
     if call.audience.listens:
         return call.audience.hear
     # A race is about the first token, which nobody notices in a reply that comes in one piece.
-    return _ignore if call.may_race else None
+    return under_way.hear if call.may_race else None
 
 
-def _ignore(_: Delta) -> None:
-    pass
+def _lost(bill: Bill, seconds: float) -> Trial:
+    how = "estimated" if bill.estimated else "counted by the provider"
+    fault = Fault.of(FailureKind.TIMEOUT, f"another answered first; cancelled, its tokens {how}")
+    return Trial(fault, "", bill.usage, bill.cost, bill.price_table, seconds, estimated=bill.estimated)
 
 
 async def _reply(provider: ModelProvider, model: str, request: ModelRequest) -> ModelReply | ModelFailure:

@@ -11,12 +11,14 @@ from podium.gateway.prompt import Prompt
 from podium.ports.models import Message, ModelRequest, Part, Role, Text, ToolCall, ToolResult
 
 _LONGEST_ECHO = 4000
+_LONGEST_KEY = 64
 
 
 def opening(prompt: Prompt[Any], variables: Mapping[str, object]) -> tuple[Message, ...]:
     """Return the messages of a first request: the prompt's system text and output form, then the filled template."""
     system = "\n\n".join(text for text in (prompt.system, prompt.output.instruction) if text)
-    user = Message(Role.USER, prompt.template.fill(variables))
+    template = prompt.template
+    user = Message(Role.USER, template.fill(variables), len(template.beginning))
     return (Message(Role.SYSTEM, system), user) if system else (user,)
 
 
@@ -30,6 +32,7 @@ def asked_of(prompt: Prompt[Any], variables: Mapping[str, object], policy: CallP
         max_tokens=policy.max_tokens,
         temperature=policy.temperature,
         schema_told=True,
+        cache_key=prompt.reference[-_LONGEST_KEY:],
     )
 
 

@@ -91,6 +91,7 @@ class Gateway:
         if was_kept:
             answer, attempt = told(answer, self._clock() - began)
             context.record(attempt)
+            telling.whole(prompt.output.written(answer.value))
         return answer
 
     def status(self, *, at: float, pid: int) -> GatewayStatus:
@@ -124,7 +125,9 @@ class Gateway:
         if broken is not None:
             raise broken
         _require_means(call.line)
-        return await bridged(Unmet(prompt, call), stale, self._clock())
+        answer = await bridged(Unmet(prompt, call), stale, self._clock())
+        telling.whole(prompt.output.written(answer.value))
+        return answer
 
 
 def _require_means(line: Line) -> None:

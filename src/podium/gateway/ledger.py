@@ -23,7 +23,8 @@ _NOTHING = CallAttempt("", 0, "")
 @dataclass(frozen=True, slots=True)
 class Trial:
     """One turn of a candidate: what it came to, and what it took. `cost` is None when no price is known. `latency`
-    in seconds; `sent` is False when the candidate could not be called at all.
+    in seconds; `sent` is False when the candidate could not be called at all;
+    `estimated` is True when the provider has not counted all of its usage.
     """
 
     result: Accepted | Fault
@@ -33,6 +34,7 @@ class Trial:
     price_table: str = ""
     latency: float = 0.0
     sent: bool = True
+    estimated: bool = False
 
 
 class Ledger:
@@ -80,6 +82,7 @@ class Ledger:
             priced=trial.cost is not None or trial.usage == _NOTHING.usage,
             latency=trial.latency,
             confidence=accepted.confidence if accepted else None,
+            estimated=trial.estimated,
         )
         self._attempts.append(attempt)
         if self._record is not None:

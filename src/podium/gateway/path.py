@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from podium.gateway.admission import Admission
-from podium.gateway.asking import Asked, FirstToken, ask
+from podium.gateway.asking import Asked, ask
 from podium.gateway.call import Call
 from podium.gateway.failures import Fault
 from podium.gateway.hedging import race
@@ -27,6 +27,7 @@ from podium.gateway.line import Candidate
 from podium.gateway.timing import Timing
 from podium.gateway.traffic import Held, Lease
 from podium.gateway.turning import Turning
+from podium.gateway.under_way import UnderWay
 from podium.ports.models import ModelProviders
 from podium.settings.gateway import GatewaySettings
 
@@ -80,7 +81,7 @@ class PolicyPath:
     async def _ask(self, call: Call, candidate: Candidate, lease: Lease) -> Asked:
         after = self.traffic.hedge_after(lease.lane) if call.may_race else None
         if after is None:
-            return await ask(call, candidate, lease, self._clock, FirstToken(self._clock))
+            return await ask(call, candidate, lease, self._clock, UnderWay(self._clock))
 
         def rival() -> tuple[Candidate, Lease] | None:
             return self._admission.rival(call, candidate, lease)

@@ -42,6 +42,12 @@ class Telling:
             self.heard += len(delta.text)
             self.context.publish(to_json(well_formed(delta.text)))
 
+    def whole(self, text: str) -> None:
+        """Pass on a text that no model has written just now, in place of whatever was told before."""
+        if self.listens:
+            self.begin()
+            self.hear(TextDelta(text))
+
     def broken_off(self, prompt: str, line: Line) -> BrokenOff | None:
         """Return what to raise for a call that ended without an answer, or None when nobody has heard of it who would mind."""
         if not self.bound or line.latest is None:

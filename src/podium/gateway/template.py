@@ -7,6 +7,7 @@ import keyword
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from pydantic import BaseModel
@@ -64,6 +65,11 @@ class Template:
                 parts.append(_field(field, spec, conversion, where))
         variables = dict.fromkeys(part.path[0] for part in parts if isinstance(part, Field))
         return cls(source, tuple(parts), tuple(variables))
+
+    @property
+    def beginning(self) -> str:
+        """The text before the first field, which is the same in every call."""
+        return "".join(takewhile(lambda part: isinstance(part, str), self.parts))  # type: ignore[arg-type]
 
     def check(self, variables: Mapping[str, object], where: str) -> None:
         """Raise `InvalidInput`, naming `where`, unless `variables` are those of the template, with every field."""

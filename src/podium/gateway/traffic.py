@@ -105,9 +105,9 @@ class Lease:
         else:
             lane.breaker.failed(now, fault.kind, fault.retry_after, probe=self.probe)
 
-    def dropped(self, now: float) -> None:
-        """The request was cancelled, or came to nothing for a reason that is not the provider's."""
-        if self._end(now, 0):
+    def dropped(self, now: float, usage: Usage | None = None) -> None:
+        """The request was cancelled, having used `usage`, or came to nothing for a reason that is not the provider's."""
+        if self._end(now, 0 if usage is None else usage.input_tokens + usage.output_tokens):
             self.lane.breaker.released(probe=self.probe)
 
     def _end(self, now: float, used: int) -> bool:

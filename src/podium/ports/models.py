@@ -60,10 +60,15 @@ Part = Text | Media | ToolCall | ToolResult
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of the request: a text, or parts in their order."""
+    """One message of the request: a text, or parts in their order.
+
+    `stable`: so many characters at its beginning are the same in each request of its kind, as the provider's cache may
+    like to know. They change nothing of what is said.
+    """
 
     role: Role
     content: str | tuple[Part, ...]
+    stable: int = field(default=0, compare=False, repr=False)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -142,6 +147,18 @@ Delta = TextDelta | ToolCallDelta
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """What a provider had counted of a request that was cut off.
+
+    `cost` is None when no price is known; `price_table` says whose it is.
+    """
+
+    usage: Usage
+    cost: Money | None = None
+    price_table: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRequest:
     """What is asked of a model.
 
@@ -152,6 +169,8 @@ class ModelRequest:
     `on_token` is called when the first token comes, by providers that notice, which they do of replies in pieces.
     `on_delta` is called with each piece of the reply as
     it comes, on the event loop, and must not block; without it nobody watches, and the pieces are not made.
+    `cache_key` is at most 64 characters, the same for requests that begin alike; empty where none are known.
+    `on_counted` is called when the request is cancelled, by providers that had counted something of it by then.
     """
 
     messages: Sequence[Message]
@@ -169,6 +188,8 @@ class ModelRequest:
     seed: int | None = None
     stop: Sequence[str] = ()
     on_delta: Callable[[Delta], None] | None = field(default=None, compare=False)
+    on_counted: Callable[[Counted], None] | None = field(default=None, compare=False, repr=False)
+    cache_key: str = field(default="", compare=False)
 
     @property
     def media(self) -> tuple[Media, ...]:

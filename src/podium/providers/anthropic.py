@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import httpx2
 from anthropic import AsyncAnthropic
@@ -14,15 +14,13 @@ from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.settings import ModelSettings
 
-from podium.ports.models import ModelRequest, Role, TokenProbability
+from podium.ports.models import ModelRequest, TokenProbability
 from podium.providers import profiles
 from podium.providers.http import new_client
+from podium.providers.marks import Marks
 from podium.providers.profiles import Feature
 from podium.providers.translation import settings_of
 from podium.providers.vendors import Access
-
-# Characters of system text from which the service keeps it for the next request: it takes no fewer than 1,024 tokens.
-_WORTH_KEEPING: Final = 4096
 
 
 def connect(access: Access) -> AnthropicConnection:
@@ -60,9 +58,16 @@ class AnthropicConnection:
         profile: Mapping[str, Any] = model.profile
         common = settings_of(request, samples=not profile.get("anthropic_disallows_sampling_settings"))
         settings = cast("AnthropicModelSettings", common)
-        if sum(len(each.text) for each in request.messages if each.role is Role.SYSTEM) >= _WORTH_KEEPING:
+        marks = Marks.of(request)
+        if marks.tools:
+            settings["anthropic_cache_tool_definitions"] = True
+        if marks.system:
             settings["anthropic_cache_instructions"] = True
         return settings
+
+    def marks_opening(self, request: ModelRequest) -> bool:
+        """Where it is worth it."""
+        return Marks.of(request).opening
 
     def tokens(self, details: Mapping[str, Any]) -> tuple[TokenProbability, ...]:
         """None: this API has no probabilities."""

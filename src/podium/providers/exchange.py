@@ -19,6 +19,7 @@ from pydantic_ai.settings import ModelSettings
 from podium.domain.answers import FailureKind, Usage
 from podium.domain.schema_modes import SchemaMode
 from podium.ports.models import (
+    Counted,
     FinishReason,
     ModelFailure,
     ModelReply,
@@ -28,6 +29,7 @@ from podium.ports.models import (
 )
 from podium.providers import failures, http, profiles, translation
 from podium.providers.deltas import Deltas
+from podium.providers.leftovers import let_go, turns
 from podium.providers.prices import Charge, Prices, Tokens, reported
 from podium.providers.profiles import Feature
 from podium.providers.vendors import Access
@@ -45,8 +47,6 @@ _FINISHES: Mapping[str, FinishReason] = {
     "content_filter": FinishReason.CONTENT_FILTER,
     "tool_call": FinishReason.TOOL_CALLS,
 }
-
-_TURNS_TO_FINISH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,10 @@ class Connection(Protocol):
 
     def settings(self, model: Model[Any], request: ModelRequest, asked: frozenset[Feature]) -> ModelSettings:
         """Return the settings of one request that asks for `asked`."""
+        ...
+
+    def marks_opening(self, request: ModelRequest) -> bool:
+        """Return whether to mark the stable beginning of the first message for the service's cache."""
         ...
 
     def tokens(self, details: Mapping[str, Any]) -> tuple[TokenProbability, ...]:
@@ -141,7 +145,7 @@ class Exchange:
 
     def failure(self, error: Exception, name: str) -> ModelFailure:
         """Return what `error` amounts to, which arose outside a request of its own."""
-        _let_go(error)
+        let_go(error)
         secrets = (self._connection.access.key or "",)
         return failures.classify(error, self._subject(name), secrets=secrets)
 
@@ -150,10 +154,10 @@ class Exchange:
         await self._connection.client.aclose()
         # Broken streams leave generators behind, which finish in tasks of their own, one inside the other, and
         # complain when the event loop closes before that. Some are held by circles of references.
-        await _turns()
+        await turns()
         if self._broken:
             gc.collect()
-            await _turns()
+            await turns()
 
     async def _negotiate(self, name: str, request: ModelRequest) -> ModelReply | ModelFailure:
         while True:
@@ -168,11 +172,12 @@ class Exchange:
                 return await ask(model, request, plan, progress)
             except asyncio.CancelledError:
                 # Whoever asked has gone: the service is to stop writing too.
+                self._tell_counted(name, request, progress)
                 await progress.line.drop()
                 raise
             except Exception as error:  # noqa: BLE001 - whatever happens is classified here
                 failure = self._failure(error, name, request, progress)
-                _let_go(error)
+                let_go(error)
             self._broken.update(progress.line.responses)
             await progress.line.drop()
             refused = _refused_feature(failure, plan)
@@ -191,7 +196,7 @@ class Exchange:
             asyncio.timeout(limits.first_token) as progress.pause,
             direct.model_request_stream(
                 model,
-                translation.messages_of(request, plan.mode),
+                translation.messages_of(request, plan.mode, marked=self._connection.marks_opening(request)),
                 model_settings=self.settings(model, request, plan),
                 model_request_parameters=translation.parameters_of(request, plan.mode),
                 instrument=False,
@@ -214,7 +219,7 @@ class Exchange:
         del progress
         response = await direct.model_request(
             model,
-            translation.messages_of(request, plan.mode),
+            translation.messages_of(request, plan.mode, marked=self._connection.marks_opening(request)),
             model_settings=self.settings(model, request, plan),
             model_request_parameters=translation.parameters_of(request, plan.mode),
             instrument=False,
@@ -249,10 +254,8 @@ class Exchange:
     def _failure(
         self, error: Exception, name: str, request: ModelRequest, progress: _Progress
     ) -> ModelFailure:
-        counted = progress.stream.usage if progress.stream else None
-        usage = Usage(counted.input_tokens, counted.output_tokens) if counted else Usage()
-        charge = self._charge(name, name, usage, {})
-        cost, table = (charge.cost, charge.table) if charge else (None, "")
+        counted = self._counted(name, progress)
+        usage, cost, table = counted.usage, counted.cost, counted.price_table
         subject = self._subject(name)
         if progress.fell_silent:
             limits = request.limits
@@ -266,6 +269,20 @@ class Exchange:
             )
         secrets = (self._connection.access.key or "",)
         return failures.classify(error, subject, secrets=secrets, usage=usage, cost=cost, price_table=table)
+
+    def _counted(self, name: str, progress: _Progress) -> Counted:
+        if progress.stream is None:
+            return Counted(Usage())
+        usage = progress.stream.usage
+        charge = self._charge(name, name, usage, {})
+        cost, table = (charge.cost, charge.table) if charge else (None, "")
+        return Counted(Usage(usage.input_tokens, usage.output_tokens), cost, table)
+
+    def _tell_counted(self, name: str, request: ModelRequest, progress: _Progress) -> None:
+        if request.on_counted is not None:
+            counted = self._counted(name, progress)
+            if counted.usage.input_tokens:
+                request.on_counted(counted)
 
     def reply(self, response: ai.ModelResponse, request: ModelRequest, plan: Plan, asked: str) -> ModelReply:
         """Return what `response` of the model `asked` says; raises `ModelFailure` when it is not whole."""
@@ -349,23 +366,6 @@ class Exchange:
     def _subject(self, name: str) -> str:
         access = self._connection.access
         return f"{access.vendor.name}:{name}" + (f" at {access.base_url}" if access.foreign else "")
-
-
-async def _turns() -> None:
-    for _ in range(_TURNS_TO_FINISH):
-        await asyncio.sleep(0)
-
-
-def _let_go(error: BaseException) -> None:
-    """Drop the tracebacks of `error` and of what led to it.
-
-    Their frames hold half-read streams, which would otherwise keep their connections until the garbage
-    collector comes by.
-    """
-    chain: list[BaseException] = [error]
-    for link in chain:
-        link.__traceback__ = None
-        chain += [one for one in (link.__cause__, link.__context__) if one is not None and one not in chain]
 
 
 def _is_watched(request: ModelRequest) -> bool:

@@ -57,6 +57,11 @@ class GoogleConnection:
         del model, asked
         return settings_of(request)
 
+    def marks_opening(self, request: ModelRequest) -> bool:
+        """Never: the service finds by itself what begins alike."""
+        del request
+        return False
+
     def tokens(self, details: Mapping[str, Any]) -> tuple[TokenProbability, ...]:
         """None: only replies in one piece have probabilities, and only on Google Cloud."""
         del details

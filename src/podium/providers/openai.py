@@ -83,7 +83,15 @@ class OpenAIConnection:
         settings = cast("OpenAIChatModelSettings", settings_of(request, samples=_samples(model)))
         if Feature.LOGPROBS in asked:
             settings["openai_logprobs"] = True
+        if request.cache_key and not self.access.foreign:
+            # Requests of one key go to the machine that keeps their beginning. Other servers may not know the field.
+            settings["openai_prompt_cache_key"] = request.cache_key
         return settings
+
+    def marks_opening(self, request: ModelRequest) -> bool:
+        """Never: the service finds by itself what begins alike."""
+        del request
+        return False
 
     def tokens(self, details: Mapping[str, Any]) -> tuple[TokenProbability, ...]:
         """Read the probabilities, which come with each piece of the stream and are joined by Pydantic AI."""

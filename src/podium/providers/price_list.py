@@ -13,10 +13,12 @@ from podium.providers.prices import Prices
 from podium.providers.vendors import VENDORS, Access
 
 _MOST: Final = 10_000
+_FREE: Final = frozenset({names.LOCAL, names.SCRIPTED, names.REPLAY})
 
 
 class PriceList:
-    """Prices by the names under which models are asked for. Models on this machine cost nothing.
+    """Prices by the names under which models are asked for. Models on this machine cost nothing, nor do scripts and
+    recordings.
 
     `environment` says where vendors' models are reached: elsewhere, the vendor's own prices do not count. `prices`
     knows what tokens cost.
@@ -40,7 +42,9 @@ class PriceList:
     def _find(self, model: str, usage: Usage) -> Money | None:
         try:
             parsed = names.parse(model)
-            if parsed.provider == names.LOCAL:
+            if parsed.provider == names.RECORD:
+                return self.price(parsed.model, usage)
+            if parsed.provider in _FREE:
                 return Money()
             if parsed.provider not in VENDORS:
                 return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from podium.ports.models import (
     ToolCall,
     ToolCallDelta,
 )
+from podium.providers.pieces import tell
 
 Piece = str | float | ToolCall | ModelFailure
 
@@ -110,11 +110,11 @@ class Script:
             case ModelFailure():
                 raise item
             case ModelReply():
-                _tell(request, item)
+                tell(request, item)
                 return item
             case str():
                 reply = self._reply(name, item, request)
-                _tell(request, reply)
+                tell(request, reply)
                 return reply
             case Piecewise():
                 return await self._perform(name, item, request)
@@ -146,14 +146,6 @@ class Script:
         read = sum(len(message.text.split()) for message in request.messages)
         spoken = say(text)
         return replace(spoken, usage=Usage(read, spoken.usage.output_tokens), model=name)
-
-
-def _tell(request: ModelRequest, reply: ModelReply) -> None:
-    """Let whoever watches hear a whole reply, word by word."""
-    for word in re.findall(r"\s*\S+|\s+", reply.text):
-        _hear(request, TextDelta(word))
-    for index, call in enumerate(reply.calls):
-        _hear(request, ToolCallDelta(index, call.id, call.name, call.arguments))
 
 
 def _hear(request: ModelRequest, delta: Delta) -> None:

@@ -56,9 +56,14 @@ def parameters_of(request: ModelRequest, mode: SchemaMode | None) -> ModelReques
     return ModelRequestParameters(function_tools=tools, output_mode="native", output_object=wanted)
 
 
-def messages_of(request: ModelRequest, mode: SchemaMode | None) -> list[ai.ModelMessage]:
-    """Return the messages; with `mode` prompted they tell of the schema, unless they do so already."""
-    return _grouped(explained(request) if mode is SchemaMode.PROMPTED else request.messages)
+def messages_of(
+    request: ModelRequest, mode: SchemaMode | None, *, marked: bool = False
+) -> list[ai.ModelMessage]:
+    """Return the messages; with `mode` prompted they tell of the schema, unless they do so already.
+
+    `marked`: where the stable beginning of the first user's message ends, there is a mark for the service's cache.
+    """
+    return _grouped(explained(request) if mode is SchemaMode.PROMPTED else request.messages, marked=marked)
 
 
 def _definition(tool: Tool) -> ToolDefinition:
@@ -67,7 +72,7 @@ def _definition(tool: Tool) -> ToolDefinition:
     )
 
 
-def _grouped(said: Sequence[Message]) -> list[ai.ModelMessage]:
+def _grouped(said: Sequence[Message], *, marked: bool) -> list[ai.ModelMessage]:
     """Return Pydantic AI's messages: everything between two turns of the assistant is one request there."""
     grouped: list[ai.ModelMessage] = []
     parts: list[ai.ModelRequestPart] = []
@@ -76,7 +81,8 @@ def _grouped(said: Sequence[Message]) -> list[ai.ModelMessage]:
             case Role.SYSTEM:
                 parts.append(ai.SystemPromptPart(message.text))
             case Role.USER:
-                parts.append(ai.UserPromptPart(_content(message)))
+                parts.append(ai.UserPromptPart(_marked(message) if marked else _content(message)))
+                marked = False
             case Role.TOOL:
                 parts += [_returned(part) for part in message.parts if isinstance(part, ToolResult)]
             case Role.ASSISTANT:
@@ -89,6 +95,18 @@ def _grouped(said: Sequence[Message]) -> list[ai.ModelMessage]:
     if parts:
         grouped.append(ai.ModelRequest(parts))
     return grouped
+
+
+def _marked(message: Message) -> list[ai.UserContent]:
+    content = _content(message)
+    first, *others = [content] if isinstance(content, str) else content
+    if not isinstance(first, str) or not message.stable:
+        return [first, *others]
+    stable, rest = first[: message.stable], first[message.stable :]
+    if not stable.strip() or (rest and not rest.strip()):
+        # No service takes a text of nothing but spaces.
+        return [first, *others]
+    return [stable, ai.CachePoint(), *([rest] if rest else ()), *others]
 
 
 def _content(message: Message) -> str | list[ai.UserContent]:

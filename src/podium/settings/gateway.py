@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from podium.domain.budgets import Budget
+from podium.domain.budgets import Budget, Unpriced
 from podium.domain.policies import Fallback, Outage
 from podium.domain.schema_modes import SchemaMode
 from podium.settings.resilience import BreakerSettings, HedgeSettings, Limits, RetryBudgetSettings
@@ -30,7 +30,8 @@ class GatewaySettings:
     (`provider:model`) takes, where the price table does not say so.
     `schema_modes`: pairs of a shell pattern for `provider:model` and how such models are brought to answer with JSON,
     where that is to differ from what is known of them; the first that fits counts.
-    `budgets`: what may be spent. `cache`: how long a clean answer is given again to whoever asks the same, for prompts that
+    `budgets`: what may be spent. `unpriced`: whether budgets of money refuse a model whose price nobody knows, or let it
+    pass unseen. `cache`: how long a clean answer is given again to whoever asks the same, for prompts that
     do not say; None for never. `cache_stale`: how long after that it is kept for the case that no model can be reached.
     `cache_bytes`: what all answers together may take on disk; the oldest go first.
     """
@@ -59,6 +60,7 @@ class GatewaySettings:
     context_windows: Mapping[str, int] = field(default_factory=dict)
     schema_modes: tuple[tuple[str, SchemaMode], ...] = ()
     budgets: tuple[Budget, ...] = ()
+    unpriced: Unpriced = "refuse"
     cache: float | None = None
     cache_stale: float = 604_800.0
     cache_bytes: int = 100_000_000

@@ -80,6 +80,7 @@ def run_row(run: Run, kept_input: Kept, kept_output: Kept) -> dict[str, Any]:
         "output_tokens": run.spending.usage.output_tokens,
         "cost_nanos": run.spending.cost_nanos,
         "active_seconds": run.spending.active_seconds,
+        "unpriced": run.spending.unpriced,
         "version": storable(run.version),
         "generation": run.generation,
         "forked_from_run": run.forked_from and run.forked_from.run,
@@ -126,6 +127,7 @@ def run_query() -> Select[Any]:
         runs.c.priority,
         runs.c.start_at,
         runs.c.debounce,
+        runs.c.unpriced,
     )
     return select(*columns)
 
@@ -142,7 +144,7 @@ def _run_of(row: Row, long: Contents) -> Run:
         tenant, input_digest, output_digest, id, workflow, input, seed, created_at, state, output, error,
         parent_run, parent_key, source, started_at, finished_at, wake_at, waiting_on, input_tokens, output_tokens,
         cost_nanos, active_seconds, version, generation, forked_from_run, forked_from_key, trigger, queue,
-        priority, start_at, debounce,
+        priority, start_at, debounce, unpriced,
     ) = row  # fmt: skip
     if input_digest is not None:
         input = long.value(tenant, input_digest, f"the input of run {id!a}")
@@ -164,7 +166,7 @@ def _run_of(row: Row, long: Contents) -> Run:
         finished_at=finished_at,
         wake_at=wake_at,
         waiting_on=waiting_on,
-        spending=Spending(Usage(input_tokens, output_tokens), cost_nanos, active_seconds),
+        spending=Spending(Usage(input_tokens, output_tokens), cost_nanos, active_seconds, unpriced),
         version=version,
         generation=generation,
         forked_from=None if forked_from_run is None else Origin(RunId(forked_from_run), forked_from_key),

@@ -102,9 +102,11 @@ def totals(conn: Connection, *, tenant: str, filter: Filter = EVERYTHING, now: f
         func.coalesce(func.sum(runs.c.output_tokens), 0),
         func.coalesce(func.sum(runs.c.cost_nanos), 0),
         func.coalesce(func.sum(runs.c.active_seconds), 0.0),
+        func.coalesce(func.sum(runs.c.unpriced), 0),
     ).where(runs.c.tenant == tenant, condition(filter, _present(now)))
-    count, read, written, nanos, seconds = conn.execute(query).one()
-    return Totals(count, Spending(Usage(int(read), int(written)), int(nanos), float(seconds)))
+    count, read, written, nanos, seconds, unpriced = conn.execute(query).one()
+    spending = Spending(Usage(int(read), int(written)), int(nanos), float(seconds), int(unpriced))
+    return Totals(count, spending)
 
 
 def unfinished(conn: Connection, limit: int, after: Run | None = None) -> Sequence[Run]:
@@ -145,6 +147,7 @@ def move_statement(target: RunState) -> Update:
         "output_tokens": bindparam("new_output_tokens"),
         "cost_nanos": bindparam("new_cost_nanos"),
         "active_seconds": bindparam("new_active_seconds"),
+        "unpriced": bindparam("new_unpriced"),
     }
     if target is RunState.RUNNING:
         values["started_at"] = func.coalesce(runs.c.started_at, bindparam("moved_at"))
@@ -171,6 +174,7 @@ def renew(conn: Connection, number: int, change: Renew, blob_threshold: int) -> 
             output_tokens=change.spending.usage.output_tokens,
             cost_nanos=change.spending.cost_nanos,
             active_seconds=change.spending.active_seconds,
+            unpriced=change.spending.unpriced,
         )
     )
     if renewed.rowcount != 1:
@@ -192,4 +196,5 @@ def move_row(move: MoveRun, kept_output: tuple[bytes | None, bytes | None]) -> d
         "new_output_tokens": move.spending.usage.output_tokens,
         "new_cost_nanos": move.spending.cost_nanos,
         "new_active_seconds": move.spending.active_seconds,
+        "new_unpriced": move.spending.unpriced,
     }

@@ -22,6 +22,7 @@ class SpendingMeter:
         self._since: float | None = None
         self._usage = before.usage
         self._cost_nanos = before.cost_nanos
+        self._unpriced = before.unpriced
 
     @property
     def is_running(self) -> bool:
@@ -47,7 +48,8 @@ class SpendingMeter:
         if note.call is not None:
             self._usage += note.call.usage
             self._cost_nanos += note.call.cost.nanos
+            self._unpriced += not note.call.priced
 
     def reading(self) -> Spending:
         """Return the sums so far."""
-        return Spending(self._usage, self._cost_nanos, self.active_seconds)
+        return Spending(self._usage, self._cost_nanos, self.active_seconds, self._unpriced)

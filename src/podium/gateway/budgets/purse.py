@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from podium.domain.answers import Usage
-from podium.domain.budgets import Budget, Charge, Spender
+from podium.domain.budgets import Budget, Charge, Spender, Unpriced
+from podium.domain.errors import BudgetExceeded
 from podium.domain.money import Money
 from podium.gateway.budgets.budgets import Budgets, Reservation
 from podium.gateway.budgets.estimate import estimate
+from podium.gateway.wording import one_line
 
 if TYPE_CHECKING:
     from podium.gateway.prompt import Prompt
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
 class Purses:
     """Gives each call its purse.
 
-    A model whose price nobody knows is taken to cost as much as its dearest request so far, which for the first one is
-    nothing.
+    A model without a price in the list is taken to cost as much as its dearest request so far. Before there was one
+    whose cost was told, `unpriced` says whether a budget of money refuses it, or lets it pass for nothing.
     """
 
-    def __init__(self, budgets: Budgets, prices: Prices) -> None:
+    def __init__(self, budgets: Budgets, prices: Prices, unpriced: Unpriced = "refuse") -> None:
         self._budgets = budgets
         self._prices = prices
+        self._unpriced = unpriced
         self._dearest: dict[str, Money] = {}
 
     def purse(self, prompt: Prompt[Any], context: AttemptContext) -> Purse | None:
@@ -41,9 +44,13 @@ class Purses:
         self, spender: Spender, budgets: Sequence[Budget], model: str, usage: Usage, patience: float
     ) -> Reservation:
         """Set aside what `usage` of `model` may cost; see `Budgets.reserve`."""
-        cost = self._prices.price(model, usage)
+        listed = self._prices.price(model, usage)
+        cost = listed if listed is not None and listed.nanos else self._dearest.get(model, listed)
         if cost is None:
-            cost = self._dearest.get(model, Money())
+            bound = next((each for each in budgets if isinstance(each.amount, Money)), None)
+            if bound is not None and self._unpriced == "refuse":
+                raise _unpriced(model, bound, spender)
+            cost = Money()
         return await self._budgets.reserve(spender, Charge.of(cost, usage), budgets, patience=patience)
 
     def learn(self, model: str, cost: Money) -> None:
@@ -79,3 +86,17 @@ class Purse:
         """Count what the request came to."""
         self._purses.learn(model, cost)
         reservation.settle(Charge.of(cost, usage))
+
+
+def _unpriced(model: str, budget: Budget, spender: Spender) -> BudgetExceeded:
+    """Return the error of a request that no budget of money could bound; another candidate may be asked."""
+    return BudgetExceeded(
+        f"Nobody knows what {one_line(model)} costs, so the budget of {budget} cannot bound it, and it was not asked. Give "
+        'its price in the settings (prices.models), bound it by tokens, or set unpriced="allow" to let it spend unseen.',
+        budget=str(budget),
+        subject=f"{budget.scope.value} {spender.subject(budget.scope)!a}",
+        spent=0,
+        limit=budget.limit,
+        resets_at=None,
+        cheaper=True,
+    )

@@ -24,7 +24,7 @@ def cache_key(prompt: Prompt[Any], policy: CallPolicy, messages: Sequence[Messag
     said = {
         "prompt": prompt.reference,
         "models": policy.models,
-        "messages": messages,
+        "messages": [{"role": message.role, "content": message.content} for message in messages],
         "schema": prompt.output.schema,
         "max_tokens": policy.max_tokens,
         "temperature": policy.temperature,

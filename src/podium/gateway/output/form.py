@@ -68,6 +68,13 @@ class OutputForm(Generic[T]):
             f"It must satisfy this JSON schema:\n{as_json(self.schema)}"
         )
 
+    def written(self, value: T) -> str:
+        """Return `value` as a model would have written it."""
+        if self.schema is None:
+            return str(value)
+        text = self.adapter.dump_json(value, by_alias=True).decode()
+        return f'{{"{WRAP}":{text}}}' if self.wrapped else text
+
 
 class _Schema(GenerateJsonSchema):
     """JSON schema without the titles that repeat each property's name: they only cost tokens."""

@@ -16,7 +16,16 @@ from podium.providers.cassettes.masking import Masking
 
 # Deadlines and listeners change from call to call; the schema's name is the prompt's, and changes no answer; how a
 # model is brought to JSON is found out by trying.
-_NOT_ASKED = {"limits", "schema_name", "schema_mode", "schema_told", "on_token", "on_delta"}
+_NOT_ASKED = {
+    "limits",
+    "schema_name",
+    "schema_mode",
+    "schema_told",
+    "on_token",
+    "on_delta",
+    "on_counted",
+    "cache_key",
+}
 _ALWAYS = {"messages", "max_tokens"}
 
 
@@ -49,7 +58,8 @@ def _slim(value: Any) -> Any:
     if isinstance(value, Message) and isinstance(value.content, str):
         return {"role": value.role, "text": value.content}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _slim(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        plain = (field.name for field in dataclasses.fields(value) if field.compare)
+        return {name: _slim(getattr(value, name)) for name in plain}
     match value:
         case bytes():
             return f"digest:{digest(value)}"

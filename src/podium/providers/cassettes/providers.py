@@ -14,13 +14,14 @@ from pathlib import Path
 
 from podium.domain.answers import FailureKind
 from podium.domain.errors import InvalidInput
-from podium.ports.models import ModelFailure, ModelProvider, ModelReply, ModelRequest, TextDelta
+from podium.ports.models import ModelFailure, ModelProvider, ModelReply, ModelRequest
 from podium.providers import names
 from podium.providers.cassettes.asked import Asked
 from podium.providers.cassettes.cassette import SUFFIX, Cassette, append, file_name, names_in
 from podium.providers.cassettes.masking import Masking
 from podium.providers.cassettes.nearest import difference, nearest
 from podium.providers.cassettes.recording import Circumstances, recorded
+from podium.providers.pieces import tell
 from podium.providers.wording import one_line
 from podium.settings.cassettes import CassetteSettings, ReplayMode
 
@@ -204,9 +205,8 @@ def _given(outcome: ModelReply | ModelFailure, request: ModelRequest) -> ModelRe
         raise outcome
     if request.on_token is not None:
         request.on_token()
-    if request.on_delta is not None and outcome.text:
-        # In one piece: how it was cut is not recorded.
-        request.on_delta(TextDelta(outcome.text))
+    # How it was cut is not recorded.
+    tell(request, outcome)
     return outcome
 
 

@@ -52,6 +52,7 @@ runs = Table(
     Column("priority", Integer, nullable=False),
     Column("start_at", Double),
     Column("debounce", Text),
+    Column("unpriced", Integer, nullable=False, server_default="0"),
 )
 """Runs. `input` or `input_digest` is set, never both; the same for output. `error` is an `ErrorRecord` as JSON."""
 
