@@ -26,7 +26,7 @@ from podium.ports.models import (
     ToolResult,
 )
 from podium.server.errors import ApiError, bad_request
-from podium.server.formats.reading import Audio, Image, Lenient, media, media_at, read, refuse, tool_choice
+from podium.server.formats.reading import Audio, Image, Lenient, media, media_at, offered, read, refuse
 
 _ROLES = {"system": Role.SYSTEM, "developer": Role.SYSTEM, "user": Role.USER, "assistant": Role.ASSISTANT}
 _FINISHES = {
@@ -74,7 +74,7 @@ class _Said(Lenient):
 
 class _Offer(Lenient):
     name: str
-    description: str = ""
+    description: str | None = None
     parameters: dict[str, Any] | None = None
 
 
@@ -121,6 +121,14 @@ def request_of(asked: Mapping[str, Any], limits: CallLimits, max_tokens: int) ->
         raise bad_request("messages must hold one message or more", "messages")
     named: dict[str, str] = {}
     schema, name = _schema(body.response_format)
+    functions = [tool.function for tool in body.tools or ()]
+    tools, choice = offered(
+        [
+            Tool(each.name, each.description or "", each.parameters or {"type": "object"})
+            for each in functions
+        ],
+        asked.get("tool_choice"),
+    )
     return ModelRequest(
         messages=tuple(_message(said, number, named) for number, said in enumerate(body.messages)),
         limits=limits,
@@ -128,13 +136,8 @@ def request_of(asked: Mapping[str, Any], limits: CallLimits, max_tokens: int) ->
         schema_name=name,
         max_tokens=body.max_completion_tokens or body.max_tokens or max_tokens,
         temperature=body.temperature,
-        tools=tuple(
-            Tool(
-                tool.function.name, tool.function.description, tool.function.parameters or {"type": "object"}
-            )
-            for tool in body.tools or ()
-        ),
-        tool_choice=tool_choice(asked.get("tool_choice")),
+        tools=tools,
+        tool_choice=choice,
         top_p=body.top_p,
         seed=body.seed,
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from podium.domain.errors import InvalidInput
 from podium.domain.media import Audio, Document, Image, Media
-from podium.ports.models import ToolChoice
-from podium.server.errors import ApiError, bad_request
+from podium.ports.models import Tool, ToolChoice
+from podium.server.errors import bad_request
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -65,22 +65,29 @@ def media_at(kind: type[Media], where: str, url: str) -> Media:
     return media(kind, where, data, head.removeprefix("data:").removesuffix(";base64"))
 
 
-def tool_choice(choice: object) -> ToolChoice:
-    """Return the choice; raises `ApiError` for one that names a tool."""
+def offered(tools: Sequence[Tool], choice: object) -> tuple[tuple[Tool, ...], ToolChoice]:
+    """Return the tools to offer and the choice between them: one that must be called is the only one offered.
+
+    Raises `ApiError` for a choice that is none.
+    """
     match choice:
         case None | "auto":
-            return ToolChoice.AUTO
+            return tuple(tools), ToolChoice.AUTO
         case "required":
-            return ToolChoice.REQUIRED
+            return tuple(tools), ToolChoice.REQUIRED
         case "none":
-            return ToolChoice.NONE
+            return tuple(tools), ToolChoice.NONE
+        case {"type": "function", "function": {"name": str(name)}} | {"type": "function", "name": str(name)}:
+            chosen = tuple(tool for tool in tools if tool.name == name)
+            if chosen:
+                return chosen, ToolChoice.REQUIRED
+            raise bad_request(f"tool_choice names {name[:80]!a}, which is not among the tools", "tool_choice")
         case _:
-            raise ApiError(
-                400,
-                "tool_choice must be auto, required or none for this model: offer only the tool that must be called",
-                param="tool_choice",
-                code="unsupported_parameter",
+            raise bad_request(
+                "tool_choice must be auto, required, none or name a function for this model",
+                "tool_choice",
+                "unsupported_parameter",
             )
 
 
-__all__ = ["Audio", "Document", "Image", "Lenient", "media", "media_at", "read", "refuse", "tool_choice"]
+__all__ = ["Audio", "Document", "Image", "Lenient", "media", "media_at", "offered", "read", "refuse"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, Literal, assert_never
 
 import orjson
@@ -26,7 +27,7 @@ from podium.ports.models import (
 )
 from podium.server.errors import ApiError, bad_request
 from podium.server.formats.chat import whole_as_deltas
-from podium.server.formats.reading import Image, Lenient, media_at, read, refuse, tool_choice
+from podium.server.formats.reading import Image, Lenient, media_at, offered, read, refuse
 
 _ROLES = {"system": Role.SYSTEM, "developer": Role.SYSTEM, "user": Role.USER, "assistant": Role.ASSISTANT}
 
@@ -44,7 +45,7 @@ class _Item(Lenient):
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
-    output: str | None = None
+    output: str | list[_Part] | None = None
 
 
 class _Tool(Lenient):
@@ -83,15 +84,16 @@ def request_of(asked: Mapping[str, Any], limits: CallLimits, max_tokens: int) ->
         messages.append(Message(Role.USER, body.input))
     else:
         messages += [_message(item, f"input.{number}", named) for number, item in enumerate(body.input)]
+    tools, choice = offered([_tool(tool) for tool in body.tools or ()], asked.get("tool_choice"))
     return ModelRequest(
-        messages=tuple(messages),
+        messages=tuple(_turns(messages)),
         limits=limits,
         schema=_schema(body, asked),
         schema_name=body.text.format.name if body.text and body.text.format else "answer",
         max_tokens=body.max_output_tokens or max_tokens,
         temperature=body.temperature,
-        tools=tuple(_tool(tool) for tool in body.tools or ()),
-        tool_choice=tool_choice(asked.get("tool_choice")),
+        tools=tools,
+        tool_choice=choice,
         top_p=body.top_p,
     )
 
@@ -128,12 +130,26 @@ def _message(item: _Item, where: str, named: dict[str, str]) -> Message:
         case _Item(type="function_call", call_id=str(id), name=str(name), arguments=str(arguments)):
             named[id] = name
             return Message(Role.ASSISTANT, (ToolCall(id, name, arguments),))
-        case _Item(type="function_call_output", call_id=str(id), output=str(output)):
-            return Message(Role.TOOL, (ToolResult(id, named.get(id, ""), output),))
+        case _Item(type="function_call_output", call_id=str(id), output=output) if output is not None:
+            told = output if isinstance(output, str) else _parts(output, where)
+            if not isinstance(told, str):
+                raise bad_request(f"{where}: only text can stand here", where, "unsupported_parameter")
+            return Message(Role.TOOL, (ToolResult(id, named.get(id, ""), told),))
         case _:
             raise bad_request(
                 f"{where}: an item of type {item.type!r} cannot be used here", where, "unsupported_parameter"
             )
+
+
+def _turns(messages: Sequence[Message]) -> Iterator[Message]:
+    """Put together what a model said and called at once: here these are items of their own, elsewhere one message."""
+    for role, found in groupby(messages, key=lambda message: message.role):
+        turn = list(found)
+        called = any(isinstance(part, ToolCall) for message in turn for part in message.parts)
+        if role is Role.ASSISTANT and called and len(turn) > 1:
+            yield Message(role, tuple(part for message in turn for part in message.parts))
+        else:
+            yield from turn
 
 
 def _parts(parts: Sequence[_Part], where: str) -> str | tuple[Part, ...]:
