@@ -22,6 +22,7 @@ from podium.domain.money import Money
 from podium.domain.requests import ServedRequest
 from podium.gateway.budgets.budgets import Budgets
 from podium.gateway.chat import Chat
+from podium.gateway.passage import Passages
 from podium.ports.wire import Wire
 from podium.providers.registry import Providers
 from podium.settings import Settings
@@ -47,6 +48,7 @@ class Serving:
     admission: Admission
     wire: Wire
     chat: Chat
+    passages: Passages
     log: RequestLog
     price: Price
 
@@ -105,6 +107,7 @@ async def open_serving(
         log.open()
         books = asyncio.create_task(Bookkeeper(storage, settings.retention).work())
         stack.push_async_callback(_ended, books)
+        chat = Chat(providers, settings.gateway)
         yield Serving(
             settings,
             public,
@@ -112,7 +115,8 @@ async def open_serving(
             targets,
             Admission(budgets, prices, patience=server.patience),
             wire,
-            Chat(providers, settings.gateway),
+            chat,
+            Passages(chat.traffic),
             log,
             prices,
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from podium.domain.errors import CredentialMissing, InvalidInput, UnknownModel
-from podium.ports.models import ModelProviders
+from podium.ports.models import ModelProviders, Route
 from podium.ports.wire import Upstream, Wire
 from podium.providers import names
 from podium.providers.weights import SMOLLM2
@@ -19,11 +19,15 @@ _MOST_KNOWN = 1000
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Who is to answer: `models` in order, and the `upstream` when the one model speaks the client's format."""
+    """Who is to answer: `models` in order, and the `upstream` when the one model speaks the client's format.
+
+    `route` is the way to that upstream, as the gateway knows it.
+    """
 
     name: str
     models: tuple[str, ...]
     upstream: Upstream | None
+    route: Route | None = None
 
 
 class Targets:
@@ -74,4 +78,6 @@ class Targets:
             first = self._providers.routes(each)[0]
             first.provider.check(first.model)
         upstream = self._wire.upstream(models[0]) if len(models) == 1 else None
-        return Target(name, models, upstream)
+        return Target(
+            name, models, upstream, None if upstream is None else self._providers.routes(models[0])[0]
+        )

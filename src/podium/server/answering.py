@@ -8,26 +8,17 @@ from typing import Any
 
 from podium.app.admission import Admitted, Refused
 from podium.app.serving import Serving
-from podium.app.targets import Target
 from podium.domain.answers import FailureKind, Usage
 from podium.domain.errors import StorageUnavailable
 from podium.ports.models import ModelFailure
 from podium.server.account import Account
 from podium.server.asking import key_of, most_of, parsed, target_of
+from podium.server.call import ModelCall
 from podium.server.errors import ApiError, of_failure, of_refusal
 from podium.server.http import ClientGone, Exchange
 from podium.server.pass_through import pass_through
 
-
-@dataclass(frozen=True, slots=True)
-class TypedCall:
-    """A request on its way to the typed lane."""
-
-    exchange: Exchange
-    serving: Serving
-    target: Target
-    asked: Mapping[str, Any]
-    account: Account
+_BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +32,7 @@ class ModelRoute:
     name: str
     path: str
     limit: str
-    typed: Callable[[TypedCall], Awaitable[None]]
+    typed: Callable[[ModelCall], Awaitable[None]]
 
 
 async def answer(exchange: Exchange, serving: Serving, route: ModelRoute) -> None:
@@ -71,26 +62,19 @@ async def _answered(exchange: Exchange, serving: Serving, route: ModelRoute, acc
     limit = "max_tokens" if elsewhere and route.limit == "max_completion_tokens" else route.limit
     most, cap = most_of(body, asked, limit, exchange.settings.max_tokens)
     await exchange.heeding(
-        _paid(TypedCall(exchange, serving, target, asked, account), route, body, most, cap)
+        _paid(ModelCall(exchange, serving, target, asked, account), route, body, most, cap)
     )
 
 
-async def _paid(call: TypedCall, route: ModelRoute, body: bytes, most: Usage, cap: Mapping[str, Any]) -> None:
+async def _paid(call: ModelCall, route: ModelRoute, body: bytes, most: Usage, cap: Mapping[str, Any]) -> None:
     """Set aside the most that the request may use, have it answered, and settle; `cap` holds it to the most."""
     account, serving, target = call.account, call.serving, call.target
     admitted = await _admitted(call, most)
     try:
         if target.upstream is not None:
-            await pass_through(
-                call.exchange,
-                serving.wire,
-                target.upstream,
-                route.path,
-                body,
-                call.asked,
-                account,
-                cap if admitted.bounded else None,
-            )
+            # A byte for a token, as a budget needs it, would be far too much for a limit.
+            tokens = most.input_tokens // _BYTES_PER_TOKEN + most.output_tokens
+            await pass_through(call, route.path, body, tokens, cap if admitted.bounded else None)
         else:
             await _typed(replace(call, target=replace(target, models=tuple(admitted.models))), route)
     finally:
@@ -101,7 +85,7 @@ async def _paid(call: TypedCall, route: ModelRoute, body: bytes, most: Usage, ca
         admitted.settle(account.usage, account.cost)
 
 
-async def _admitted(call: TypedCall, most: Usage) -> Admitted:
+async def _admitted(call: ModelCall, most: Usage) -> Admitted:
     try:
         admitted = await call.serving.admission.admit(call.account.key, call.target.models, most)
     except StorageUnavailable:
@@ -116,7 +100,7 @@ async def _admitted(call: TypedCall, most: Usage) -> Admitted:
     return admitted
 
 
-async def _typed(call: TypedCall, route: ModelRoute) -> None:
+async def _typed(call: ModelCall, route: ModelRoute) -> None:
     try:
         await route.typed(call)
     except ModelFailure as failure:

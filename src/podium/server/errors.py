@@ -65,6 +65,8 @@ _FAILURES: Mapping[FailureKind, tuple[int, str, str]] = MappingProxyType(
         FailureKind.RATE_LIMIT: (429, "rate_limit_error", "rate_limit_exceeded"),
         FailureKind.QUOTA: (429, "insufficient_quota", "upstream_quota"),
         FailureKind.OVERLOADED: (503, "server_error", "upstream_overloaded"),
+        FailureKind.LIMITED: (429, "rate_limit_error", "upstream_limit"),
+        FailureKind.BREAKER_OPEN: (503, "server_error", "upstream_unavailable"),
         FailureKind.TIMEOUT: (504, "server_error", "upstream_timeout"),
         FailureKind.STALL: (504, "server_error", "upstream_timeout"),
     }

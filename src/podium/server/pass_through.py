@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from podium.domain.answers import Usage
+from podium.domain.answers import FailureKind, Usage
 from podium.domain.requests import Lane
+from podium.domain.runs import DEFAULT_TENANT
+from podium.gateway.passage import Passage
 from podium.ports.models import ModelFailure
-from podium.ports.wire import Upstream, Wire, WireReply
+from podium.ports.wire import Upstream, WireReply
 from podium.server.account import Account
+from podium.server.call import ModelCall
 from podium.server.errors import ApiError, Header, of_failure
 from podium.server.forwarding import forwarded
 from podium.server.http import EVENTS, Exchange
@@ -34,55 +38,62 @@ _PAUSE = 1.0
 
 
 async def pass_through(
-    exchange: Exchange,
-    wire: Wire,
-    upstream: Upstream,
-    path: str,
-    body: bytes,
-    asked: Mapping[str, Any],
-    account: Account,
-    cap: Mapping[str, Any] | None,
+    call: ModelCall, path: str, body: bytes, tokens: int, cap: Mapping[str, Any] | None
 ) -> None:
     """Answer by handing bytes on; raises `ApiError`.
 
-    `cap` holds members that the request must have for what it may use at most to be sure, None when nobody asks.
+    `path` is the upstream's, `tokens` about what the request takes. `cap` holds members that the request must have for
+    what it may use at most to be sure, None when nobody asks.
     """
+    exchange, account, asked = call.exchange, call.account, call.asked
+    upstream, route = call.target.upstream, call.target.route
+    if upstream is None or route is None:
+        raise AssertionError(f"{call.target.name} cannot be passed through")
     account.lane = Lane.PASS_THROUGH
     streamed = asked.get("stream") is True
-    extra = dict(cap or {})
     hide = streamed and path == "/chat/completions" and "stream_options" not in asked
-    if hide:
-        # Without it, nobody would know what the stream has used.
-        extra["stream_options"] = {"include_usage": True}
+    # Without it, nobody would know what the stream has used.
+    extra = {**(cap or {}), **({"stream_options": {"include_usage": True}} if hide else {})}
     sent = forwarded(body, asked, upstream.model, extra, exact=cap is not None)
-    account.usage = None
     settings = exchange.settings
+    tenant = DEFAULT_TENANT if account.key is None else account.key.tenant
     reply: WireReply | None = None
+    passage: Passage | None = None
     try:
+        passage = await call.serving.passages.enter(
+            route, tokens, tenant, total=settings.total, patience=settings.patience
+        )
+        account.usage = None
         async with asyncio.timeout(settings.first_byte if streamed else settings.total) as deadline:
-            reply = await wire.post(upstream, path, sent, _upward(exchange, streamed=streamed))
+            reply = await call.serving.wire.post(upstream, path, sent, _upward(exchange, streamed=streamed))
             if reply.status != 200:
-                await _refused(exchange, reply, upstream, account)
+                await _refused(exchange, reply, upstream, account, passage)
             elif reply.headers.get("content-type", "").startswith("text/event-stream"):
                 await _stream(exchange, reply, account, deadline, UsageTap(hide=hide))
             else:
                 await _whole(exchange, reply, account)
+        _replied(passage, account)
     except TimeoutError:
-        error = ApiError(
-            504,
-            f"{upstream.name} did not answer in time",
-            type="server_error",
-            code="upstream_timeout",
-            kind="timeout",
-        )
+        said = f"{upstream.name} did not answer in time"
+        if passage is not None:
+            passage.failed(FailureKind.STALL if account.first_token else FailureKind.TIMEOUT, said)
+        error = ApiError(504, said, type="server_error", code="upstream_timeout", kind="timeout")
         await _failed(exchange, account, error)
     except ModelFailure as failure:
+        if passage is not None:
+            passage.failed(failure.kind, str(failure), failure.retry_after)
         if not exchange.status:
             account.usage = Usage()
         await _failed(exchange, account, of_failure(failure))
     finally:
+        if passage is not None:
+            passage.dropped()
         if reply is not None:
             reply.close()
+
+
+def _replied(passage: Passage, account: Account) -> None:
+    passage.replied(account.usage or Usage(), account.first_token)
 
 
 async def _whole(exchange: Exchange, reply: WireReply, account: Account) -> None:
@@ -118,9 +129,17 @@ async def _stream(
             account.usage, account.cost = tap.counted.usage, tap.counted.cost
 
 
-async def _refused(exchange: Exchange, reply: WireReply, upstream: Upstream, account: Account) -> None:
+async def _refused(
+    exchange: Exchange, reply: WireReply, upstream: Upstream, account: Account, passage: Passage
+) -> None:
     account.usage = Usage()
     account.error = f"upstream_{reply.status}"
+    content = await reply.read(_LONGEST_ERROR)
+    kind = _kind_of(reply.status, content)
+    if kind is None:
+        passage.dropped()
+    else:
+        passage.failed(kind, f"HTTP {reply.status}", _asked_to_wait(reply))
     if reply.status in {401, 403} or not 400 <= reply.status < 600:
         # It is this server's key that is refused there, or its address that is wrong: none of it is the client's.
         why = "refused this server's key" if reply.status in {401, 403} else "did not answer as an API does"
@@ -131,7 +150,7 @@ async def _refused(exchange: Exchange, reply: WireReply, upstream: Upstream, acc
             code="upstream_error",
             kind=account.error,
         )
-    content = (await reply.read(_LONGEST_ERROR)).replace(upstream.key.encode(), b"[key]")
+    content = content.replace(upstream.key.encode(), b"[key]")
     headers = _downward(reply)
     if not _is_error(content):
         failed = ApiError(
@@ -151,6 +170,33 @@ async def _failed(exchange: Exchange, account: Account, error: ApiError) -> None
     if not exchange.status:
         raise error
     await exchange.put(b"data: " + error.body() + b"\n\n", more=False)
+
+
+def _kind_of(status: int, content: bytes) -> FailureKind | None:
+    """Return what a refusal says of the service, None when it is the request that was refused."""
+    match status:
+        case 401 | 403:
+            return FailureKind.AUTHENTICATION
+        case 429:
+            return FailureKind.QUOTA if b'"insufficient_quota"' in content else FailureKind.RATE_LIMIT
+        case 503 | 529:
+            return FailureKind.OVERLOADED
+        case _ if 300 <= status < 400:
+            return FailureKind.NOT_FOUND
+        case _:
+            return FailureKind.SERVER if status >= 500 or status == 408 else None
+
+
+def _asked_to_wait(reply: WireReply) -> float | None:
+    """Return for how many seconds the upstream asked to be left alone."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(reply.headers.get(name, "")) * unit
+        except ValueError:
+            continue
+        if math.isfinite(seconds) and seconds >= 0:
+            return seconds
+    return None
 
 
 def _is_error(content: bytes) -> bool:

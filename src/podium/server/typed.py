@@ -11,7 +11,7 @@ from typing import Protocol
 from podium.domain.requests import Lane
 from podium.gateway.chat import Replied
 from podium.ports.models import CallLimits, Delta, ModelFailure, ModelRequest
-from podium.server.answering import TypedCall
+from podium.server.call import ModelCall
 from podium.server.errors import ApiError, of_failure
 from podium.server.http import EVENTS
 
@@ -36,14 +36,14 @@ class Writer(Protocol):
         ...
 
 
-def limits_of(call: TypedCall) -> CallLimits:
+def limits_of(call: ModelCall) -> CallLimits:
     """Return the deadlines of a call; those inside one request come from the gateway's settings."""
     gateway = call.serving.settings.gateway
     total = call.exchange.settings.total
     return CallLimits(total, gateway.connect, gateway.first_token, gateway.stall)
 
 
-async def whole(call: TypedCall, request: ModelRequest) -> Replied:
+async def whole(call: ModelCall, request: ModelRequest) -> Replied:
     """Return the reply, put down in the call's account; raises `ModelFailure`."""
     call.account.lane = Lane.TYPED
     replied = await call.serving.chat.reply(call.target.models, request)
@@ -51,7 +51,7 @@ async def whole(call: TypedCall, request: ModelRequest) -> Replied:
     return replied
 
 
-async def pieces(call: TypedCall, request: ModelRequest) -> AsyncGenerator[list[Delta] | Replied, None]:
+async def pieces(call: ModelCall, request: ModelRequest) -> AsyncGenerator[list[Delta] | Replied, None]:
     """Yield what has come of the reply since the last time, then the whole; raises `ModelFailure`."""
     call.account.lane = Lane.TYPED
     call.account.usage = None
@@ -82,7 +82,7 @@ async def pieces(call: TypedCall, request: ModelRequest) -> AsyncGenerator[list[
             await asyncio.wait([task])
 
 
-async def tell(call: TypedCall, request: ModelRequest, writer: Writer) -> None:
+async def tell(call: ModelCall, request: ModelRequest, writer: Writer) -> None:
     """Answer with a stream of events. A failure before the first is an error like any other, later one of the stream's.
 
     Raises `ModelFailure` when nothing has been sent yet.
@@ -106,5 +106,5 @@ async def tell(call: TypedCall, request: ModelRequest, writer: Writer) -> None:
         await exchange.put(writer.failure(error), more=False)
 
 
-def _put_down(call: TypedCall, replied: Replied) -> None:
+def _put_down(call: ModelCall, replied: Replied) -> None:
     call.account.usage, call.account.cost = replied.usage, replied.cost

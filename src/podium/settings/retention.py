@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from podium.domain.durations import Duration, seconds
 from podium.domain.errors import InvalidInput
@@ -24,7 +23,7 @@ class RetentionSettings:
     """
 
     default: Retention = field(default_factory=Retention)
-    workflows: Mapping[str, Retention] = field(default_factory=lambda: MappingProxyType({}))
+    workflows: Mapping[str, Retention] = field(default_factory=dict)
     requests: Duration | None = None
     every: float = 60.0
     share: float = 0.1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
-from podium.server.answering import ModelRoute, TypedCall
+from podium.server.answering import ModelRoute
+from podium.server.call import ModelCall
 from podium.server.formats import chat
 from podium.server.typed import limits_of, tell, whole
 
 
-async def typed(call: TypedCall) -> None:
+async def typed(call: ModelCall) -> None:
     """Answer a chat completion on the typed lane."""
     request = chat.request_of(call.asked, limits_of(call), call.exchange.settings.max_tokens)
     id, created, model = call.exchange.id, int(time.time()), call.target.name

@@ -6,12 +6,13 @@ import time
 
 import orjson
 
-from podium.server.answering import ModelRoute, TypedCall
+from podium.server.answering import ModelRoute
+from podium.server.call import ModelCall
 from podium.server.formats import responses
 from podium.server.typed import limits_of, tell, whole
 
 
-async def typed(call: TypedCall) -> None:
+async def typed(call: ModelCall) -> None:
     """Answer a response on the typed lane."""
     request = responses.request_of(call.asked, limits_of(call), call.exchange.settings.max_tokens)
     id, created, model = call.exchange.id, int(time.time()), call.target.name
