@@ -110,16 +110,7 @@ async def test_both_lanes_learn_from_each_other(tmp_path):
             wire.always(server_error())
             for _ in range(5):
                 await post(client, model="one")
-            print(
-                [l.route.key for l in server.uvicorn.config.loaded_app._serving.chat.traffic.lanes.values()]
-            )
             typed = await post(client, model="two")
-            print(
-                [
-                    (l.route.key, l.breaker.state, l.requests)
-                    for l in server.uvicorn.config.loaded_app._serving.chat.traffic.lanes.values()
-                ]
-            )
     assert len(wire.requests) == 5
     assert (typed.status_code, typed.json()["error"]["code"]) == (503, "upstream_unavailable")
 
