@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from podium.domain.answers import FailureKind, Usage
 from podium.gateway.failures import Fault
-from podium.gateway.traffic import Held, Lease, Traffic, Wish
+from podium.gateway.limits.turns import Waiter
+from podium.gateway.traffic import Lease, Traffic, Wish
 from podium.ports.models import ModelFailure, Route
 
 _NOTHING = Usage()
@@ -43,16 +44,9 @@ class Passage:
 class Passages:
     """Gives way to requests. `traffic` is what all calls of the process have learnt of providers."""
 
-    def __init__(
-        self,
-        traffic: Traffic,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, traffic: Traffic, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._traffic = traffic
         self._clock = clock
-        self._sleep = sleep
 
     async def enter(
         self, route: Route, tokens: int, tenant: str, *, total: float, patience: float
@@ -62,23 +56,26 @@ class Passages:
         Waits up to `patience` seconds for a limit of one's own. Raises `ModelFailure` when the breaker is open, when the
         provider asked to be left alone, and when there is no room within a limit.
         """
-        began = self._clock()
-        while True:
-            now = self._clock()
-            permit = self._traffic.admit((route,), Wish(tokens, tenant, now + total), now)
-            if isinstance(permit, Lease):
-                return Passage(permit, now, self._clock)
-            left = began + patience - now
-            wait = permit.until - now
-            if permit.kind is not FailureKind.LIMITED or left <= 0 or (permit.places is None and wait > left):
-                raise ModelFailure(permit.kind, permit.message, retry_after=_known(wait))
-            await self._freed(permit, min(wait, left))
-
-    async def _freed(self, held: Held, seconds: float) -> None:
-        if held.places is not None:
-            await held.places.freed(seconds)
-        else:
-            await self._sleep(seconds)
+        until = self._clock() + patience
+        waiter: Waiter | None = None
+        try:
+            while True:
+                now = self._clock()
+                wish = Wish(tokens, tenant, now + total, waiter=waiter)
+                permit = self._traffic.admit((route,), wish, now)
+                if isinstance(permit, Lease):
+                    return Passage(permit, now, self._clock)
+                left, wait = until - now, permit.until - now
+                if permit.kind is not FailureKind.LIMITED or left <= 0 or (permit.is_known and wait > left):
+                    raise ModelFailure(permit.kind, permit.message, retry_after=_known(wait))
+                waiter = waiter or self._traffic.limiter.arrive()
+                told = waiter.stand_in(permit.queues)
+                # Room at a known time is the first one's; all others are told when they have become that.
+                soon = permit.is_known and waiter.is_first
+                await asyncio.wait({told}, timeout=min(wait, left) if soon else left)
+        finally:
+            if waiter is not None:
+                waiter.leave()
 
 
 def _known(seconds: float) -> float | None:
