@@ -31,6 +31,7 @@ class Account:
         self.held = 0
         self.reserved = 0
         self.settled = 0
+        self.written = 0
         self.standing = Standing(0, 0)
         # What those who wait for more want, all together.
         self.wanted = 0
@@ -73,9 +74,9 @@ class Account:
         self._ahead *= 2
         return Ask(self.key, self.budget, least, max(least, self.wanted - self.free, ahead))
 
-    def take(self, standing: Standing) -> None:
-        """Take note of what the disk said."""
-        self.standing = standing
+    def take(self, standing: Standing, behind: int = 0) -> None:
+        """Take note of what the disk said; `behind` is what has been written off since it was asked."""
+        self.standing = Standing(standing.spent + behind, standing.held - behind, standing.given)
         self.held += standing.given
 
     def found_short(self, ask: Ask, now: float) -> None:
@@ -99,6 +100,7 @@ class Account:
         if not spent and not returned:
             return None
         self.settled = 0
+        self.written += spent
         self.held -= spent + returned
         self.standing = Standing(self.standing.spent + spent, self.standing.held - spent - returned)
         self._short_until = 0.0

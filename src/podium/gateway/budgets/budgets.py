@@ -144,8 +144,9 @@ class Budgets:
 
     async def _fetch(self, account: Account, amount: int) -> None:
         ask = account.ask_for(amount)
+        written = account.written
         standing = await self._store.take(ask)
-        account.take(standing)
+        account.take(standing, account.written - written)
         if not standing.given:
             account.found_short(ask, asyncio.get_running_loop().time())
         self._writing.soon()
