@@ -71,6 +71,8 @@ def test_what_is_archived_is_shown_as_before(filled: Shell):
         (["--delete-after", "soon"], 2, "'soon' is no duration"),
         (["--keep-failed", "9d"], 2, "without delete_after"),
         (["--db", "none.db"], 3, "there is no database none.db"),
+        (["--workflow", "nope"], 2, "there is no run of a workflow 'nope'. `podium runs list` shows"),
+        (["--workflow", "bb", "--dry-run"], 2, "a workflow 'bb'. Did you mean 'b'?"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(shell: Shell, arguments: list[str], code: int, said: str):
