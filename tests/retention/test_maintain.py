@@ -42,6 +42,13 @@ def test_without_options_it_archives_and_deletes_nothing(filled: Shell):
     assert len(filled.states()) == 30
 
 
+def test_a_workflow_of_which_there_is_no_run_is_a_mistake(filled: Shell):
+    told = filled.podium("maintain", "--workflow", "nope", "--dry-run")
+    assert told.code == 2
+    assert "there is no run of a workflow 'nope'. `podium runs list` shows" in told.error
+    assert "a workflow 'bb'. Did you mean 'b'?" in filled.podium("maintain", "--workflow", "bb").error
+
+
 def test_a_dry_run_changes_nothing(filled: Shell):
     ended = filled.podium("maintain", "--delete-after", "30d", "--workflow", "a", "--dry-run")
     assert "Would delete 10 runs and archive 0 runs. Nothing was changed." in ended.out
@@ -71,8 +78,6 @@ def test_what_is_archived_is_shown_as_before(filled: Shell):
         (["--delete-after", "soon"], 2, "'soon' is no duration"),
         (["--keep-failed", "9d"], 2, "without delete_after"),
         (["--db", "none.db"], 3, "there is no database none.db"),
-        (["--workflow", "nope"], 2, "there is no run of a workflow 'nope'. `podium runs list` shows"),
-        (["--workflow", "bb", "--dry-run"], 2, "a workflow 'bb'. Did you mean 'b'?"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(shell: Shell, arguments: list[str], code: int, said: str):
