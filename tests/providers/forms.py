@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from types import GenericAlias
 from typing import Any, Literal
 
 from hypothesis import strategies as st
@@ -45,12 +46,12 @@ PLAIN: st.SearchStrategy[Declared] = st.one_of(
 
 def around(inner: st.SearchStrategy[Declared]) -> st.SearchStrategy[Declared]:
     return st.one_of(
-        inner.map(lambda each: Declared(list[each.annotation], [each.value, each.value])),  # type: ignore[name-defined]
-        inner.map(lambda each: Declared(list[each.annotation], [])),  # type: ignore[name-defined]
+        inner.map(lambda each: Declared(GenericAlias(list, (each.annotation,)), [each.value, each.value])),
+        inner.map(lambda each: Declared(GenericAlias(list, (each.annotation,)), [])),
         inner.map(lambda each: Declared(each.annotation | None, each.value)),
         inner.map(lambda each: Declared(each.annotation | None, None)),
         st.tuples(inner, NAMES).map(
-            lambda both: Declared(dict[str, both[0].annotation], {both[1]: both[0].value})  # type: ignore[name-defined]
+            lambda both: Declared(GenericAlias(dict, (str, both[0].annotation)), {both[1]: both[0].value})
         ),
         models(inner),
     )

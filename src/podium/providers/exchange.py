@@ -232,7 +232,7 @@ class Exchange:
         able = given - unfit
         open_to = profiles.modes(vendor, name, able)
         wished = request.schema_mode
-        tried = wished in open_to or (wished not in unfit and _can_be_tried(wished, able))
+        tried = wished in open_to or _can_be_tried(wished, able)
         mode = wished if tried else open_to[0]
         return Plan(mode, logprobs | {feature for feature in Feature if feature.value == mode})
 
