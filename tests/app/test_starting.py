@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -263,3 +264,23 @@ async def test_an_app_may_be_entered_again(database):
     for i in range(2):
         async with app:
             assert await app.run(double, i) == 2 * i
+
+
+@pytest.mark.parametrize(("levels", "most"), [(200, None), (201, "200"), (202, "201"), (240, "201")])
+async def test_input_that_is_nested_too_deeply_to_be_read_back_is_refused_at_the_start(
+    database, levels, most
+):
+    @workflow
+    async def takes(value: dict[str, Any]) -> int:
+        return len(value)
+
+    value: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        value = {"a": value}
+    async with app_on(database, takes) as app:
+        if most is None:
+            assert await app.run(takes, value) == 1
+            return
+        with pytest.raises(NotSerialisable, match=f"nested more than {most} levels deep"):
+            await app.start(takes, value)
+        assert await app.list() == []

@@ -45,6 +45,8 @@ PEERS = Peers(
 PAGE = ROOT / "docs" / "performance.md"
 
 
+# Dozens of processes are started one after the other.
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda benchmark: benchmark.name)
 def test_every_benchmark_measures_something_and_cleans_up(benchmark: Benchmark, tmp_path: Path):
     shown = io.StringIO()
@@ -59,8 +61,9 @@ def test_every_benchmark_measures_something_and_cleans_up(benchmark: Benchmark, 
     for figure in result.figures:
         assert len(figure.samples) == TINY.rounds
         assert math.isfinite(figure.value)
-        # A share may be of none.
-        assert figure.value > 0 or (figure.value == 0 and figure.unit == "%")
+        # A share may be of none, and what something adds may be lost in what else the machine does.
+        is_difference = ": added to " in figure.name or " over " in figure.name
+        assert figure.value > 0 or is_difference or (figure.value == 0 and figure.unit == "%")
         assert figure.name in shown.getvalue()
     assert len({figure.name for figure in result.figures}) == len(result.figures)
     assert list(tmp_path.iterdir()) == []

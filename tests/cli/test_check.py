@@ -51,6 +51,15 @@ def file(shell: Shell, source: str) -> Path:
     return path
 
 
+def test_a_file_that_is_not_there_is_asked_for_as_this_command_takes_it(desk: Shell):
+    told = desk.podium("check", "dsk.py")
+    assert told.code == 2
+    assert told.error == (
+        "there is no file 'dsk.py'. Did you mean 'desk.py'? Give the file with the workflows as FILE.py."
+    )
+    assert "Give the workflow as FILE.py:workflow." in desk.podium("run", "nowhere.py:desk").error
+
+
 def test_code_that_fits_every_run(desk: Shell):
     told = desk.podium("check", "desk.py")
     assert told.code == 0

@@ -132,11 +132,11 @@ class TestWithoutAnOwner:
 
     def test_a_fork_needs_a_key_that_is_there_and_code_that_may_be_run(self, desk: Shell, tmp_path_factory):
         begin(desk, "order", "o", "tea")
-        assert "needs `at`" in desk.podium("runs", "fork", "o").error
-        assert (
-            "has recorded no outcome at '0:note#1'"
-            in desk.podium("runs", "fork", "o", "--at", "0:note#1").error
-        )
+        assert "(--at KEY), or values to replace" in desk.podium("runs", "fork", "o").error
+        told = desk.podium("runs", "fork", "o", "--at", "0:note#1").error
+        assert "at= (--at) names the key '0:note#1', at which run 'o' has recorded no outcome" in told
+        told = desk.podium("runs", "fork", "o", "--replace", "0:x#1=1").error
+        assert "replace= (--replace) names the key '0:x#1'" in told
         assert "`podium runs show o --json` lists the keys" in (
             desk.podium("runs", "fork", "o", "--at", "0:x#1").error
         )

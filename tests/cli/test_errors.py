@@ -126,7 +126,8 @@ def test_one_process_owns_the_database_and_the_others_are_told_which(flows: Shel
         told = flows.podium(*arguments)
         assert told.code == 3
         assert f"is owned by process {job.pid} on " in told.error
-        assert "Wait for that process or end it, or use another file." in told.error
+        assert "Wait for that process or end it, or use another file. What may be done" in told.error
+        assert "`podium emit NAME JSON`" in told.error
     assert flows.rows("SELECT * FROM runs ORDER BY number") == before
     assert flows.podium("runs", "list").code == 0
     (flows.folder / "go").touch()

@@ -89,7 +89,7 @@ class TestFork:
             await run.result()
             with pytest.raises(InvalidInput, match="Did you mean '0:work#1'"):
                 await run.fork(at="0:work#2")
-            with pytest.raises(InvalidInput, match="needs `at`"):
+            with pytest.raises(InvalidInput, match="Give the key from which to do things anew, at="):
                 await run.fork()
             with pytest.raises(InvalidInput, match="already"):
                 await run.fork(at="0:work#1", run_id="r")

@@ -42,6 +42,13 @@ def test_without_options_it_archives_and_deletes_nothing(filled: Shell):
     assert len(filled.states()) == 30
 
 
+def test_a_workflow_of_which_there_is_no_run_is_a_mistake(filled: Shell):
+    told = filled.podium("maintain", "--workflow", "nope", "--dry-run")
+    assert told.code == 2
+    assert "there is no run of a workflow 'nope'. `podium runs list` shows" in told.error
+    assert "a workflow 'bb'. Did you mean 'b'?" in filled.podium("maintain", "--workflow", "bb").error
+
+
 def test_a_dry_run_changes_nothing(filled: Shell):
     ended = filled.podium("maintain", "--delete-after", "30d", "--workflow", "a", "--dry-run")
     assert "Would delete 10 runs and archive 0 runs. Nothing was changed." in ended.out

@@ -31,7 +31,7 @@ ASK: Any = [{"role": "user", "content": "Say hello."}]
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_a_client_that_goes_away_ends_the_request_at_the_upstream(tmp_path, stream):
     async with WireServer() as wire, serving(tmp_path, environment=openai_at(wire)) as server:
-        wire.reply(drip("one " * 500, pause=0.02) if stream else replace(ok("Late."), delay=30))
+        wire.reply(drip("one " * 500, pause=0.02) if stream else replace(ok("Late."), delay=2))
         async with server.http() as client:
             body = {"model": "openai:x", "messages": ASK, "stream": stream}
             task = asyncio.create_task(client.post("/v1/chat/completions", json=body))

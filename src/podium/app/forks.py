@@ -112,18 +112,23 @@ def forked(
 
 
 def _cut(run: Run, outcomes: Mapping[str, Entry], at: str | None, replacing: Mapping[str, Any]) -> int:
-    for key in [*([] if at is None else [at]), *replacing]:
+    named = {} if at is None else {at: "at= (--at)"}
+    for key, option in (dict.fromkeys(replacing, "replace= (--replace)") | named).items():
         if key not in outcomes:
             close = get_close_matches(key, outcomes, 1, 0.3)
             meant = f" Did you mean {close[0]!a}?" if close else ""
             raise InvalidInput(
-                f"run {run.id!a} has recorded no outcome at {key!a}.{meant} "
+                f"{option} names the key {key!a}, at which run {run.id!a} has recorded no outcome.{meant} "
                 f"`podium runs show {run.id} --json` lists the keys."
             )
     if at is not None:
         return outcomes[at].seq
     if not replacing:
-        raise InvalidInput("a fork needs `at`, the key from which to do things anew, or values to replace.")
+        raise InvalidInput(
+            f"nothing says where run {run.id!a} is to be forked. Give the key from which to do things anew, at= "
+            "(--at KEY), or values to replace, replace= (--replace KEY=JSON). "
+            f"`podium runs show {run.id} --json` lists the keys."
+        )
     return min(outcomes[key].seq for key in replacing) + 1
 
 

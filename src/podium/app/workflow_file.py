@@ -55,7 +55,7 @@ def load_workflow(target: str) -> WorkflowFile:
     when the file or the workflow is not there, or the file cannot be imported.
     """
     location, _, name = target.rpartition(":") if ".py:" in target else (target, "", "")
-    module, path = _module(location)
+    module, path = _module(location, "FILE.py:workflow")
     by_variable = _workflows(module, location)
     named = {value.name: value for value in by_variable.values()}
     if not name:
@@ -72,10 +72,13 @@ def load_workflow(target: str) -> WorkflowFile:
     return _defined(module, path, name, chosen)
 
 
-def _module(location: str) -> tuple[ModuleType, Path]:
+def _module(location: str, form: str = "FILE.py") -> tuple[ModuleType, Path]:
     path = Path(location).resolve()
     if not path.is_file():
-        raise InvalidInput(f"there is no file {location!r}. Give the workflow as FILE.py:workflow.")
+        given = "workflow" if ":" in form else "file with the workflows"
+        close = get_close_matches(path.name, [each.name for each in path.parent.glob("*.py")], 1)
+        meant = f" Did you mean {str(Path(location).with_name(close[0]))!a}?" if close else ""
+        raise InvalidInput(f"there is no file {location!a}.{meant} Give the {given} as {form}.")
     return _import(path), path
 
 

@@ -38,6 +38,9 @@ _LEAVES = (
 _encode = json.JSONEncoder(sort_keys=True).encode
 _TOO_DEEP = "is nested too deeply, or contains itself"
 
+MOST_LEVELS = 201
+"""Levels of objects and lists that JSON can be read back from; what is nested deeper is refused when it is stored."""
+
 
 class TypedCodec:
     """Stores values of one declared type as UTF-8 JSON and restores them.
@@ -135,6 +138,8 @@ class TypedCodec:
 
     def _misfit(self, error: pydantic.ValidationError) -> NotSerialisable:
         first = error.errors(include_url=False, include_input=False)[0]
+        if "recursion limit" in first["msg"]:
+            return NotSerialisable(self._where, self._root, f"is nested more than {MOST_LEVELS} levels deep")
         path = self._root + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
         problem = f"does not fit the declared type {_type_name(self._annotation)} ({first['msg']})"
         return NotSerialisable(self._where, path, problem)

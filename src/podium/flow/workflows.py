@@ -12,11 +12,11 @@ import pydantic
 from typing_extensions import TypedDict
 
 from podium.domain.budgets import Budget, Scope
-from podium.domain.errors import InvalidDefinition, InvalidInput
+from podium.domain.errors import InvalidDefinition, InvalidInput, NotSerialisable
 from podium.domain.ids import digest
 from podium.domain.operations import Intent, OperationKind, StartChild
 from podium.domain.policies import PromptPolicy
-from podium.domain.values import TypedCodec
+from podium.domain.values import MOST_LEVELS, TypedCodec
 from podium.flow.signatures import MAX_NAME, Signature, checked_name
 from podium.ports.run import CurrentRun, current_run
 
@@ -72,7 +72,11 @@ class Workflow(Generic[P, R]):
         parts = [
             orjson.dumps(name) + b":" + self._codecs[name].encode(value) for name, value in arguments.items()
         ]
-        return b"{" + b",".join(parts) + b"}"
+        data = b"{" + b",".join(parts) + b"}"
+        if data.count(b"{") + data.count(b"[") > MOST_LEVELS:
+            # The object of the arguments is one level more than each of them was found to have.
+            self._require_readable(data)
+        return data
 
     def decode_input(self, data: bytes) -> dict[str, Any]:
         """Return stored input as call arguments; raises `InvalidInput` naming the field that does not fit."""
@@ -105,6 +109,16 @@ class Workflow(Generic[P, R]):
     def call(self, stored_input: bytes) -> Coroutine[Any, Any, Any]:
         """Return the workflow's coroutine for a stored input."""
         return self.function(**self.decode_input(stored_input))
+
+    def _require_readable(self, data: bytes) -> None:
+        try:
+            self._input.validate_json(data, by_alias=False, by_name=True)
+        except pydantic.ValidationError as error:
+            if "recursion limit" not in str(error):
+                raise
+            where, most = f"the input of workflow {self.name!r}", MOST_LEVELS - 1
+            problem = f"hold a value that is nested more than {most} levels deep"
+            raise NotSerialisable(where, "its arguments", problem) from None
 
     def _decoded(self, data: bytes, *, by_alias: bool) -> dict[str, Any]:
         try:

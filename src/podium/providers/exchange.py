@@ -233,14 +233,12 @@ class Exchange:
         if request.schema is None:
             return Plan(None, logprobs)
         vendor = self._connection.access.vendor.name
-        # Vendors take only objects as the outermost value; any other schema is explained in words.
-        able = given if request.schema.get("type") == "object" else frozenset[Feature]()
-        if vendor == "google" and request.tools:
-            # Its models take a schema or tools, not both.
-            able -= {Feature.NATIVE}
+        unfit = profiles.unfit(vendor, request.schema, with_tools=bool(request.tools))
+        able = given - unfit
         open_to = profiles.modes(vendor, name, able)
         wished = request.schema_mode
-        mode = wished if wished in open_to or _can_be_tried(wished, able) else open_to[0]
+        tried = wished in open_to or _can_be_tried(wished, able)
+        mode = wished if tried else open_to[0]
         return Plan(mode, logprobs | {feature for feature in Feature if feature.value == mode})
 
     def _require_readable(self, name: str, model: Model[Any], request: ModelRequest) -> None:

@@ -72,6 +72,31 @@ def known(profile: Mapping[str, Any]) -> frozenset[Feature]:
     return frozenset(found | ({Feature.TOOL} if forced else set()))
 
 
+def unfit(vendor: str, schema: Mapping[str, Any], *, with_tools: bool) -> frozenset[Feature]:
+    """Return the ways in which a vendor cannot be given this schema, in a request with tools or without."""
+    if schema.get("type") != "object":
+        # Vendors take only objects as the outermost value; any other schema is explained in words.
+        return frozenset({Feature.NATIVE, Feature.TOOL})
+    if vendor == "google" and with_tools:
+        # Its models take a schema or tools, not both.
+        return frozenset({Feature.NATIVE})
+    if vendor == "anthropic" and _has_open_objects(schema):
+        # It closes every object, which would leave those without named properties empty.
+        return frozenset({Feature.NATIVE})
+    return frozenset()
+
+
+def _has_open_objects(schema: Any) -> bool:
+    if isinstance(schema, list):
+        return any(map(_has_open_objects, schema))
+    if not isinstance(schema, Mapping):
+        return False
+    is_open = schema.get("type") == "object" and (
+        schema.get("additionalProperties", False) is not False or "properties" not in schema
+    )
+    return is_open or any(map(_has_open_objects, schema.values()))
+
+
 def reads(profile: Mapping[str, Any], media: Media) -> bool:
     """Return whether a model with this profile is known to read `media`, or not known not to."""
     name, otherwise = _INPUTS[type(media)]

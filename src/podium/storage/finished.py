@@ -97,9 +97,11 @@ _LINE: Final = _line_query()
 _HOT: Final = _hot_query()
 
 
-def workflows(conn: Connection) -> Sequence[str]:
-    """Return the names of the workflows that have finished runs, in their order."""
-    first = select(func.min(runs.c.workflow)).where(HAS_ENDED)
+def workflows(conn: Connection, *, all_runs: bool = False) -> Sequence[str]:
+    """Return the names of the workflows that have finished runs, or runs at all, in their order."""
+    first = select(func.min(runs.c.workflow))
+    if not all_runs:
+        first = first.where(HAS_ENDED)
     found: list[str] = []
     name = conn.scalar(first)
     while name is not None:

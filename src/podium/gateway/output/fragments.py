@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from podium.gateway.output.structure import structure
 
 _FENCE = "```"
+_MOST_FENCES = 256
 _TAGS = {"", "json", "json5", "jsonc"}
 
 
@@ -14,7 +15,7 @@ def fragments(text: str) -> Iterator[str]:
     """Yield the parts of `text` that may be its JSON, the likeliest first.
 
     A part that begins inside an unclosed string or bracket is not among them: it would be a piece of a longer
-    value and could pass for the whole.
+    value and could pass for the whole. Where there are hundreds of fences none is taken for one around an answer.
     """
     yield text
     yield from _fenced(text)
@@ -22,6 +23,8 @@ def fragments(text: str) -> Iterator[str]:
 
 
 def _fenced(text: str) -> Iterator[str]:
+    if text.count(_FENCE) > _MOST_FENCES:
+        return
     before, *pieces = text.split(_FENCE)
     if not structure(before).closed:
         return

@@ -2,22 +2,27 @@
 
 Each rung past the first leaves its reason in the quality. The order of the rungs follows how often each is needed and
 how far it can be trusted: an exact reading serves most replies, and a repaired one is the most often wrong.
+
+However long and whatever the text, it takes no more than some tens of milliseconds: each step is bounded by counts and
+sizes, and no further one is begun once the allowance of time is used up.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from podium.domain.answers import FailureKind
 from podium.domain.quality import Quality, Verdict
+from podium.gateway.output.allowance import Allowance
 from podium.gateway.output.fragments import fragments
 from podium.gateway.output.members import by_members
-from podium.gateway.output.repair import LONGEST, repaired
+from podium.gateway.output.repair import repaired
 from podium.gateway.output.results import Reading, Unusable, Usable
 from podium.gateway.output.rungs import TwiceGiven, invalid_backslashes, raw_control_characters, strict
-from podium.gateway.output.structure import nested_too_deeply, structure
+from podium.gateway.output.structure import MOST_VALUES, holds_too_much, nested_too_deeply, structure
 from podium.gateway.wording import one_line, well_formed
 
 _CLEAN = Quality()
@@ -36,10 +41,9 @@ _REPAIRED = _CLEAN.worsened(Verdict.SUSPECT, "broken JSON was repaired by guessi
 _BY_MEMBERS = _CLEAN.worsened(
     Verdict.SUSPECT, "strings with quotes unescaped or missing were read up to the next key"
 )
-_GUESSES: tuple[tuple[Callable[[str], Any], Quality], ...] = (
-    (by_members, _BY_MEMBERS),
-    (repaired, _REPAIRED),
-)
+_LENIENT = 256 * 1024
+"""Characters beyond which a text is read exactly or not at all."""
+
 _CUT_AFTER_END = _CLEAN.worsened(Verdict.DEGRADED, "the model was stopped after its JSON was complete")
 
 # Control characters that no text needs, and the remains of LaTeX commands (\frac, \beta, \times, \right) whose
@@ -47,6 +51,8 @@ _CUT_AFTER_END = _CLEAN.worsened(Verdict.DEGRADED, "the model was stopped after 
 _SUSPECT = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\t(?=imes|ext[{a-z]|heta|frac|riangle)|\r(?=ight|ho\\b|angle|m{)"
 )
+# What such strings are written as: a control character, or an escape that may stand for one or for half a pair.
+_MAY_BE_SUSPECT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|\t(?=[ihtfre])|\\(?:u00[0-7]|u[dD]|[bfrt])")
 _MOST_GUESSES = 2
 _AFTER_JSON = " \t\r\n`.!"
 
@@ -57,15 +63,25 @@ def read_json(text: str, *, cut_off: bool = False, longest: int = 1_000_000) -> 
     `cut_off`: the model was stopped by its output limit. `longest`: bytes of UTF-8 beyond which the text is not
     looked into; long ones are read exactly or not at all. Never raises.
     """
+    if len(text) > longest:
+        return _refused(f"the reply is longer than {longest} bytes", cut_off=cut_off)
+    if len(text.encode(errors="surrogatepass")) > longest:
+        return _refused(f"the reply is longer than {longest} bytes", cut_off=cut_off)
     text = well_formed(text).strip().removeprefix("\ufeff").lstrip()
     if not text:
         return Unusable(FailureKind.TRUNCATED if cut_off else FailureKind.EMPTY, "the reply is empty")
-    if len(text) > longest or len(text.encode()) > longest:
-        return Unusable(FailureKind.INVALID_SYNTAX, f"the reply is longer than {longest} bytes")
+    if holds_too_much(text):
+        return _refused(f"the JSON has more than {MOST_VALUES} values", cut_off=cut_off or _is_cut_off(text))
     if nested_too_deeply(text):
-        return Unusable(FailureKind.INVALID_SYNTAX, "the JSON is nested too deeply")
+        return _refused("the JSON is nested too deeply", cut_off=cut_off)
     reading = _read_cut_off(text) if cut_off else _read_whole(text)
-    return _examined(reading) if isinstance(reading, Usable) else reading
+    return _examined(reading, text) if isinstance(reading, Usable) else reading
+
+
+def _refused(problem: str, *, cut_off: bool) -> Unusable:
+    if cut_off:
+        return Unusable(FailureKind.TRUNCATED, f"the reply was cut off, and {problem}")
+    return Unusable(FailureKind.INVALID_SYNTAX, problem)
 
 
 def _read_cut_off(text: str) -> Reading:
@@ -80,25 +96,31 @@ def _read_cut_off(text: str) -> Reading:
 
 
 def _read_whole(text: str) -> Reading:
+    allowance = Allowance()
     parts = list(fragments(text))
-    rungs = _RUNGS if len(text) <= LONGEST else _RUNGS[:1]
-    for read, quality in rungs:
+    wrong: dict[str, str] = {}
+    for read, quality in _RUNGS if len(text) <= _LENIENT else _RUNGS[:1]:
         for part in parts:
+            if wrong and allowance.is_used_up:
+                break
             try:
                 return Usable(read(part), quality)
             except TwiceGiven as error:
                 return Unusable(FailureKind.INVALID_SYNTAX, str(error))
-            except ValueError:
-                continue
+            except ValueError as error:
+                # What is wrong is best told by the strictest.
+                wrong.setdefault(part, str(error))
     if _is_cut_off(text):
         return Unusable(FailureKind.TRUNCATED, "the reply ends in the middle of its JSON")
-    return _guessed(parts) or Unusable(FailureKind.INVALID_SYNTAX, _problem(parts))
+    return _guessed(parts, allowance) or Unusable(FailureKind.INVALID_SYNTAX, _problem(wrong))
 
 
-def _guessed(parts: list[str]) -> Usable | None:
-    objects = [part for part in parts if part.startswith("{") and len(part) <= LONGEST][:_MOST_GUESSES]
-    for guess, quality in _GUESSES:
+def _guessed(parts: list[str], allowance: Allowance) -> Usable | None:
+    objects = [part for part in parts if part.startswith("{") and len(part) <= _LENIENT][:_MOST_GUESSES]
+    for guess, quality in ((by_members, _BY_MEMBERS), (partial(repaired, allowance=allowance), _REPAIRED)):
         for part in objects:
+            if allowance.is_used_up:
+                return None
             try:
                 return Usable(guess(part), quality)
             except ValueError:
@@ -117,40 +139,35 @@ def _is_cut_off(text: str) -> bool:
     return not looks_finished if found.in_string else found.open > 0
 
 
-def _problem(parts: list[str]) -> str:
-    candidates = [part for part in parts if part.startswith(("{", "["))]
-    if not candidates:
+def _problem(wrong: Mapping[str, str]) -> str:
+    problems = [problem for part, problem in wrong.items() if part.startswith(("{", "["))]
+    if not problems:
         return "the reply holds no JSON object"
-    try:
-        strict(candidates[-1])
-    except ValueError as error:
-        return f"the JSON is not valid: {one_line(str(error), 120)}"
-    return "the JSON is not valid"
+    return f"the JSON is not valid: {one_line(problems[-1], 120)}"
 
 
-def _examined(found: Usable) -> Reading:
-    quality = found.quality
-    suspect = False
-    for text in _strings(found.value):
-        if well_formed(text) is not text:
-            return Unusable(FailureKind.INVALID_SYNTAX, "a string holds half of a surrogate pair")
-        suspect = suspect or _SUSPECT.search(text) is not None
-    if suspect:
-        reason = "strings hold control characters, as when the backslash of a command such as \\frac is lost"
-        quality = quality.worsened(Verdict.SUSPECT, reason)
-    return Usable(found.value, quality)
+def _examined(found: Usable, text: str) -> Reading:
+    if _MAY_BE_SUSPECT.search(text) is None:
+        return found
+    # No text goes over a line break here, and none of what is looked for holds one.
+    strings = "\n".join(_strings(found.value))
+    if well_formed(strings) is not strings:
+        return Unusable(FailureKind.INVALID_SYNTAX, "a string holds half of a surrogate pair")
+    if _SUSPECT.search(strings) is None:
+        return found
+    reason = "strings hold control characters, as when the backslash of a command such as \\frac is lost"
+    return Usable(found.value, found.quality.worsened(Verdict.SUSPECT, reason))
 
 
-def _strings(value: Any) -> Iterator[str]:
-    match value:
-        case str():
-            yield value
-        case dict():
-            for key, item in value.items():
-                yield key
-                yield from _strings(item)
-        case list():
-            for item in value:
-                yield from _strings(item)
-        case _:
-            return
+def _strings(value: Any) -> list[str]:
+    strings, rest = [], [value]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, str):
+            strings.append(each)
+        elif isinstance(each, dict):
+            strings.extend(each)
+            rest.extend(each.values())
+        elif isinstance(each, list):
+            rest.extend(each)
+    return strings

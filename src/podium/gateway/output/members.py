@@ -8,13 +8,15 @@ leaves nothing out and adds nothing.
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from podium.gateway.output.rungs import TwiceGiven, invalid_backslashes, strict
 
 _KEY = re.compile(r'"([A-Za-z_][\w-]{0,63})"\s{0,20}:')
 _MOST_SPACE = 200
+_MOST_KEYS = 1000
+_MOST_QUOTES = 10_000
 _OPENING = ('"', "\u201c", "`")
 _CLOSING = ('"', "\u201d", "\u201c", "`")
 _UNESCAPED = re.compile(r'((?:\\\\)*)(\\?)"')
@@ -24,7 +26,12 @@ def by_members(text: str) -> dict[str, Any]:
     """Return the flat object that `text` was meant to be; raises `ValueError` where that cannot be told."""
     if not (text.startswith("{") and text.endswith("}")):
         raise ValueError("it is not one JSON object")
-    keys = [found for found in _KEY.finditer(text) if _begins_a_member(text, found.start())]
+    if text.count('"') > _MOST_QUOTES:
+        raise ValueError("it has too many quotes")
+    candidates = list(islice(_KEY.finditer(text), _MOST_KEYS + 1))
+    if len(candidates) > _MOST_KEYS:
+        raise ValueError("it has too many keys")
+    keys = [found for found in candidates if _begins_a_member(text, found.start())]
     if not keys or text[1 : keys[0].start()].strip():
         raise ValueError("it does not begin with a key")
     ends = [following.start() for _, following in pairwise(keys)]

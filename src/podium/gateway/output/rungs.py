@@ -7,6 +7,8 @@ import math
 import re
 from typing import Any, NoReturn
 
+_MOST_BACKSLASHES = 20_000
+_CONTROL = re.compile("[\x00-\x1f]")
 # The last backslash of an odd run, when it begins no escape. From the run's start, so that it takes linear time.
 _STRAY_BACKSLASH = re.compile(r'(?<!\\)((?:\\\\)*)\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
 
@@ -25,11 +27,15 @@ def strict(text: str) -> Any:
 
 def raw_control_characters(text: str) -> Any:
     """Read JSON in which strings may hold line breaks and other control characters as they are."""
+    if _CONTROL.search(text) is None:
+        raise ValueError("it holds no control characters")
     return _decode(text, strict=False)
 
 
 def invalid_backslashes(text: str) -> Any:
     r"""Read JSON in which strings may hold backslashes that escape nothing, such as `\(` or `\d`."""
+    if text.count("\\") > _MOST_BACKSLASHES:
+        raise ValueError("it has too many backslashes")
     return _decode(_STRAY_BACKSLASH.sub(r"\1\\\\", text), strict=False)
 
 

@@ -71,7 +71,8 @@ def owned_by(path: Path, owner: Owner | None) -> StorageUnavailable:
     since = datetime.fromtimestamp(owner.since).astimezone().isoformat(" ", "seconds")
     return StorageUnavailable(
         f"The database {path} is owned by process {owner.pid} on {ascii(owner.host)[1:-1]} since {since} "
-        f"({ascii(owner.command)[1:-1]}). Wait for that process or end it, or use another file."
+        f"({ascii(owner.command)[1:-1]}). Wait for that process or end it, or use another file. What may be done beside "
+        "it: `podium emit NAME JSON` starts the runs of its triggers, `podium runs --help` names the rest."
     )
 
 
