@@ -212,8 +212,9 @@ class _Connection:
                 body += bytes(got.data)
             elif isinstance(got, h11.EndOfMessage) and head is not None:
                 headers = {name.decode().lower(): value.decode() for name, value in head.headers}
-                parsed = json.loads(body) if body else {}
-                return Received(head.method.decode(), head.target.decode(), headers, parsed)
+                is_json = "json" in headers.get("content-type", "") and "jsonl" not in headers["content-type"]
+                parsed = json.loads(body) if body and is_json else {}
+                return Received(head.method.decode(), head.target.decode(), headers, parsed, body)
             else:
                 return None
 

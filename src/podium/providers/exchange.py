@@ -107,7 +107,7 @@ class Exchange:
     """
 
     def __init__(self, connection: Connection, prices: Prices) -> None:
-        self._connection = connection
+        self.connection = connection
         self._prices = prices
         self._models: dict[tuple[str, bool], Model[Any]] = {}
         self._batch_models: dict[str, Model[Any]] = {}
@@ -132,22 +132,22 @@ class Exchange:
     def batch_model(self, name: str) -> Model[Any]:
         """Return the model through which batches are made."""
         if name not in self._batch_models:
-            self._batch_models[name] = self._connection.batch_model(name)
+            self._batch_models[name] = self.connection.batch_model(name)
         return self._batch_models[name]
 
     def settings(self, model: Model[Any], request: ModelRequest, plan: Plan) -> ModelSettings:
         """Return the settings of one request."""
-        return self._connection.settings(model, request, plan.asked)
+        return self.connection.settings(model, request, plan.asked)
 
     def failure(self, error: Exception, name: str) -> ModelFailure:
         """Return what `error` amounts to, which arose outside a request of its own."""
         _let_go(error)
-        secrets = (self._connection.access.key or "",)
+        secrets = (self.connection.access.key or "",)
         return failures.classify(error, self._subject(name), secrets=secrets)
 
     async def close(self) -> None:
         """Close the client and its connections."""
-        await self._connection.client.aclose()
+        await self.connection.client.aclose()
         # Broken streams leave generators behind, which finish in tasks of their own, one inside the other, and
         # complain when the event loop closes before that. Some are held by circles of references.
         await _turns()
@@ -223,11 +223,11 @@ class Exchange:
 
     def plan(self, name: str, model: Model[Any], request: ModelRequest) -> Plan:
         """Return how `request` is made of the model called `name`."""
-        given = self._connection.features(model) - self._refused.get(name, frozenset())
+        given = self.connection.features(model) - self._refused.get(name, frozenset())
         logprobs = given & {Feature.LOGPROBS}
         if request.schema is None:
             return Plan(None, logprobs)
-        vendor = self._connection.access.vendor.name
+        vendor = self.connection.access.vendor.name
         # Vendors take only objects as the outermost value; any other schema is explained in words.
         able = given if request.schema.get("type") == "object" else frozenset[Feature]()
         if vendor == "google" and request.tools:
@@ -264,7 +264,7 @@ class Exchange:
             return ModelFailure(
                 FailureKind.STALL, f"{subject} {waited}", usage=usage, cost=cost, price_table=table
             )
-        secrets = (self._connection.access.key or "",)
+        secrets = (self.connection.access.key or "",)
         return failures.classify(error, subject, secrets=secrets, usage=usage, cost=cost, price_table=table)
 
     def reply(self, response: ai.ModelResponse, request: ModelRequest, plan: Plan, asked: str) -> ModelReply:
@@ -290,7 +290,7 @@ class Exchange:
             usage=usage,
             model=response.model_name or "",
             # Probabilities of thoughts would be taken for those of the answer.
-            tokens=() if thought else self._connection.tokens(details),
+            tokens=() if thought else self.connection.tokens(details),
             cost=charge.cost if charge else None,
             price_table=charge.table if charge else "",
             calls=tuple(
@@ -320,7 +320,7 @@ class Exchange:
         return _FINISHES.get(response.finish_reason or "", FinishReason.OTHER)
 
     def _charge(self, name: str, asked: str, usage: Any, details: Mapping[str, Any]) -> Charge | None:
-        access = self._connection.access
+        access = self.connection.access
         told = reported(details.get("cost"))
         if told is not None:
             return told
@@ -343,11 +343,11 @@ class Exchange:
         if (name, native) not in self._models:
             # The library goes by what it knows, and sends no schema to a model of which it does not know.
             claims = ModelProfile(supports_json_schema_output=True) if native else ModelProfile()
-            self._models[name, native] = self._connection.model(name, claims)
+            self._models[name, native] = self.connection.model(name, claims)
         return self._models[name, native]
 
     def _subject(self, name: str) -> str:
-        access = self._connection.access
+        access = self.connection.access
         return f"{access.vendor.name}:{name}" + (f" at {access.base_url}" if access.foreign else "")
 
 

@@ -59,6 +59,12 @@ class Budgets:
         self._accounts: dict[AccountKey, Account] = {}
         self._writing = Later(self._write, write_after, "spending was not written down")
 
+    def key(self, spender: Spender, budget: Budget) -> AccountKey:
+        """Return where spending of `budget` is added up for `spender` now."""
+        return AccountKey(
+            spender.tenant, budget.name, spender.subject(budget.scope) or "", budget.window(self._clock())
+        )
+
     def applying(self, spender: Spender, own: Sequence[Budget] = ()) -> tuple[Budget, ...]:
         """Return the budgets that bound `spender`, `own` ones included.
 
@@ -100,8 +106,7 @@ class Budgets:
         await self._writing.close()
 
     def _account(self, spender: Spender, budget: Budget) -> Account:
-        subject = spender.subject(budget.scope) or ""
-        key = AccountKey(spender.tenant, budget.name, subject, budget.window(self._clock()))
+        key = self.key(spender, budget)
         account = self._accounts.get(key)
         if account is None:
             account = self._accounts[key] = Account(key, budget)
@@ -124,7 +129,7 @@ class Budgets:
             # Where another model may be asked, nobody waits for this one.
             waits = account.reserved and account.budget.breach is Breach.FAIL
             if not waits or spent + amount > account.budget.limit or left <= 0:
-                raise _exceeded(account, amount)
+                raise exceeded(account, amount)
             await asyncio.wait([account.changed()], timeout=left)
         finally:
             account.wanted -= amount
@@ -139,7 +144,7 @@ class Budgets:
             del self._accounts[key]
 
 
-def _exceeded(account: Account, amount: int) -> BudgetExceeded:
+def exceeded(account: Account, amount: int) -> BudgetExceeded:
     """Return the error of a call that would take `amount` of an account that has not got it."""
     budget, key = account.budget, account.key
     spent = account.standing.spent + account.settled

@@ -13,6 +13,7 @@ from podium.gateway.budgets.estimate import estimate
 
 if TYPE_CHECKING:
     from podium.gateway.prompt import Prompt
+    from podium.ports.budgets import AccountKey
     from podium.ports.execution import AttemptContext
     from podium.ports.models import Message
     from podium.ports.prices import Prices
@@ -32,19 +33,30 @@ class Purses:
 
     def purse(self, prompt: Prompt[Any], context: AttemptContext) -> Purse | None:
         """Return the purse of a call, None when nothing bounds it."""
+        spender, budgets = self.bounds(prompt, context)
+        return Purse(self, spender, budgets) if budgets else None
+
+    def bounds(self, prompt: Prompt[Any], context: AttemptContext) -> tuple[Spender, Sequence[Budget]]:
+        """Return on whose behalf a call is made, and the budgets that bound it."""
         own = [budget for budget in (prompt.budget, context.budget) if budget is not None]
         spender = Spender(context.tenant, context.workflow or None, context.run, prompt.name)
-        budgets = self._budgets.applying(spender, own)
-        return Purse(self, spender, budgets) if budgets else None
+        return spender, self._budgets.applying(spender, own)
+
+    def account(self, spender: Spender, budget: Budget) -> AccountKey:
+        """Return where spending of `budget` is added up for `spender` now."""
+        return self._budgets.key(spender, budget)
+
+    def cost(self, model: str, usage: Usage, *, batched: bool = False) -> Money:
+        """Return what `usage` of `model` may cost; `batched`: as part of a batch."""
+        cost = self._prices.price(model, usage, batched=batched)
+        return self._dearest.get(model, Money()) if cost is None else cost
 
     async def reserve(
         self, spender: Spender, budgets: Sequence[Budget], model: str, usage: Usage, patience: float
     ) -> Reservation:
         """Set aside what `usage` of `model` may cost; see `Budgets.reserve`."""
-        cost = self._prices.price(model, usage)
-        if cost is None:
-            cost = self._dearest.get(model, Money())
-        return await self._budgets.reserve(spender, Charge.of(cost, usage), budgets, patience=patience)
+        charge = Charge.of(self.cost(model, usage), usage)
+        return await self._budgets.reserve(spender, charge, budgets, patience=patience)
 
     def learn(self, model: str, cost: Money) -> None:
         """Take note of what a request came to."""
