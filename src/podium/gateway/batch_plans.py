@@ -24,6 +24,8 @@ MOST_TOGETHER: Final = 1000
 
 # What an encoded request has beside its messages and its schema.
 _AROUND: Final = 2048
+# Between so many items, others have their turn.
+_SOME: Final = 100
 
 
 class BatchPlans:
@@ -52,11 +54,12 @@ class BatchPlans:
                 return BatchPlan(context.idempotency_key, means.now(), model, answers or {}, ())
             if answers is None:
                 answers = await self._known(planning, policy, context)
-            requests = {
-                place: request_of(prompt, variables, policy, model)
-                for place, variables in enumerate(planning.items)
-                if place not in answers
-            }
+            requests = {}
+            for place, variables in enumerate(planning.items):
+                if place not in answers:
+                    requests[place] = request_of(prompt, variables, policy, model)
+                if place % _SOME == 0:
+                    await asyncio.sleep(0)
             portions = list(_portions(requests, limits))
             plan = BatchPlan(context.idempotency_key, means.now(), model, answers, portions)
             try:
