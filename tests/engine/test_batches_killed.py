@@ -99,7 +99,7 @@ async def test_one_batch_is_handed_in_and_paid_for_once_whenever_the_process_is_
         server.always(deadly)
         model = {"openai": "gpt-5-mini", "anthropic": "claude-haiku-4-5"}[vendor]
         program = written(tmp_path, PROGRAM.format(name=server.name(model)))
-        codes = []
+        codes: list[int] = []
         while not codes or codes[-1] == -signal.SIGKILL:
             codes.append(await lived(program, database, deadly))
     assert codes == [-signal.SIGKILL] * len(moments) + [0]

@@ -192,7 +192,7 @@ class BatchSubmissions:
             )
             if isinstance(lease, Held):
                 attempt.log.fault(model, "next", Fault.of(lease.kind, lease.message))
-                attempt.wait(lease.until - now)
+                attempt.wait(max(lease.until - now, attempt.patience))
                 return None
             route = lease.lane.route
             try:

@@ -115,7 +115,7 @@ class Batches:
         now = means.clock()
         lease = means.traffic.admit([route], Wish(1, context.tenant, now + _LATER), now)
         if isinstance(lease, Held):
-            wait = min(max(lease.until - now, 1.0), 10 * _LATER)
+            wait = min(max(lease.until - now, _LATER / 2), 10 * _LATER)
             raise Retryable(f"{lease.message}; batch {ticket.batch} goes on meanwhile", retry_after=wait)
         return route.provider, route.model, lease
 
@@ -223,11 +223,11 @@ def _answer(
         return None
     reply = replace(outcome, text=well_formed(outcome.text))
     found = judged(prompt, reply, policy.longest)
-    trial = Trial(found, reply.text, reply.usage, reply.cost, reply.price_table, note=note)
+    trial = Trial(found, reply.text, reply.usage, reply.cost, reply.price_table)
     if not isinstance(found, Accepted):
         ledger.note(candidate, trial, "next")
         return None
-    ledger.note(candidate, trial, ACCEPTED)
+    ledger.note(candidate, trial, ACCEPTED, note)
     return Answer(
         value=found.value,
         confidence=found.confidence,
