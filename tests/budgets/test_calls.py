@@ -39,7 +39,8 @@ DEAR, CHEAP = "scripted:dear", "scripted:cheap"
 class Listed:
     """A dear model, 10 cents a thousand tokens, and a cheap one, a hundredth of that."""
 
-    def price(self, model: str, usage: Usage) -> Money | None:
+    def price(self, model: str, usage: Usage, *, batched: bool = False) -> Money | None:
+        assert not batched
         each: Mapping[str, int] = {DEAR: 100_000, CHEAP: 1_000}
         tokens = usage.input_tokens + usage.output_tokens
         return Money(each[model] * tokens) if model in each else None

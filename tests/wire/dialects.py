@@ -14,12 +14,13 @@ CREATED = 1_760_000_000
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request that the server received. `body` is the decoded JSON, or {} when there is none."""
+    """One request that the server received. `body` is the decoded JSON, or {} when it is none; `raw` is what came."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: Mapping[str, Any]
+    raw: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

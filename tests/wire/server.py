@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import struct
@@ -212,8 +213,11 @@ class _Connection:
                 body += bytes(got.data)
             elif isinstance(got, h11.EndOfMessage) and head is not None:
                 headers = {name.decode().lower(): value.decode() for name, value in head.headers}
-                parsed = json.loads(body) if body else {}
-                return Received(head.method.decode(), head.target.decode(), headers, parsed)
+                parsed: Any = {}
+                # Files come in too.
+                with contextlib.suppress(ValueError):
+                    parsed = json.loads(body) if body else {}
+                return Received(head.method.decode(), head.target.decode(), headers, parsed, body)
             else:
                 return None
 

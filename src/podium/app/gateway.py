@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from podium.domain.budgets import Budget
 from podium.domain.ids import new_run_id
 from podium.domain.policies import PromptPolicy
+from podium.gateway.batch_work import BatchMeans
+from podium.gateway.batches import Batches
 from podium.gateway.budgets.budgets import Budgets
+from podium.gateway.budgets.held import Reservations
 from podium.gateway.budgets.purse import Purses
 from podium.gateway.cache.answers import AnswerCache
 from podium.gateway.gateway import Gateway
@@ -23,7 +26,9 @@ from podium.providers.prices import Prices
 from podium.settings import Settings
 from podium.storage.budgets import StoredBudgets
 from podium.storage.cached_answers import StoredAnswers
+from podium.storage.holds import StoredHolds
 from podium.storage.prompts import StoredPrompts
+from podium.storage.vendor_batches import StoredBatches
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,14 @@ class Means:
     clock: Callable[[], float] = time.time
 
 
+@dataclass(frozen=True, slots=True)
+class Prompting:
+    """What asks models: the gateway, and batches beside it, which know the same of budgets, answers and providers."""
+
+    gateway: Gateway
+    batches: Batches
+
+
 def gateway_on(
     means: Means,
     stack: AsyncExitStack,
@@ -45,8 +58,8 @@ def gateway_on(
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> Gateway:
-    """Return a gateway that spends, caches and takes note of prompts on a database; `stack` closes what it opened.
+) -> Prompting:
+    """Return a gateway, with batches, that spends, caches and takes note of prompts on a database; `stack` closes what it opened.
 
     `workflows` are the policies of workflows by name, `clock` and `sleep` those of its deadlines.
     """
@@ -65,8 +78,9 @@ def gateway_on(
     uses = PromptUses(StoredPrompts(storage), clock=means.clock)
     for part in (budgets, cache, uses):
         stack.push_async_callback(part.close)
-    purses = Purses(budgets, PriceList(means.environment, Prices(means.settings.prices)), settings.unpriced)
-    return Gateway(
+    prices = PriceList(means.environment, Prices(means.settings.prices))
+    purses = Purses(budgets, prices, settings.unpriced)
+    gateway = Gateway(
         means.providers,
         settings,
         workflows=workflows,
@@ -76,3 +90,18 @@ def gateway_on(
         clock=clock,
         sleep=sleep,
     )
+    work = BatchMeans(
+        means.providers,
+        settings,
+        gateway.traffic,
+        StoredBatches(storage),
+        reservations=Reservations(purses, StoredHolds(storage, clock=means.clock), sleep),
+        cache=cache,
+        uses=uses,
+        workflows=workflows or {},
+        clock=clock,
+        now=means.clock,
+    )
+    batches = Batches(work)
+    stack.push_async_callback(batches.close)
+    return Prompting(gateway, batches)

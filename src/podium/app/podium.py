@@ -16,7 +16,7 @@ from podium.app.budgets import BudgetList
 from podium.app.collector import patient_collector
 from podium.app.firing import Firing
 from podium.app.forks import fork_run
-from podium.app.gateway import Means, gateway_on
+from podium.app.gateway import Means, Prompting, gateway_on
 from podium.app.gateway_status import GatewayView, StatusWriter
 from podium.app.handles import RunHandle
 from podium.app.live_steps import LiveSteps
@@ -50,9 +50,7 @@ from podium.flow.publishing import PublishExecutor
 from podium.flow.step_executor import StepExecutor
 from podium.flow.triggers import Trigger, by_trigger_name
 from podium.flow.workflows import Workflow
-from podium.gateway.batches import Batches
 from podium.gateway.executor import PromptExecutor
-from podium.gateway.gateway import Gateway
 from podium.gateway.streaming import Streamer
 from podium.ports.execution import Executor, Executors
 from podium.ports.live import making_live_calls
@@ -136,13 +134,12 @@ class Podium:
             steps = StepExecutor(self._settings.engine.step_threads)
             stack.callback(steps.close)
             self.triggers = Triggers(storage, self.look, clock=self._clock)
-            gateway = self._gateway(providers, self._policies(), stack)
+            prompting = self._gateway(providers, self._policies(), stack)
+            gateway = prompting.gateway
             stack.enter_context(making_live_calls(Streamer(gateway, lambda _: None)))
             executors: dict[OperationKind, Executor] = {
                 OperationKind.STEP: LiveSteps(steps, gateway),
-                OperationKind.MODEL: PromptExecutor(
-                    gateway, Batches(providers, self._settings.gateway, self._policies())
-                ),
+                OperationKind.MODEL: PromptExecutor(gateway, prompting.batches),
                 OperationKind.PUBLISH: PublishExecutor(),
                 OperationKind.ATTRIBUTES: AttributeExecutor(storage),
                 OperationKind.EMIT: Emitting(self.triggers),
@@ -364,7 +361,7 @@ class Podium:
 
     def _gateway(
         self, providers: Providers, policies: Mapping[str, PromptPolicy], stack: AsyncExitStack
-    ) -> Gateway:
+    ) -> Prompting:
         means = Means(self._storage, providers, self._settings, self._environment, self._budgets, self._clock)
         return gateway_on(means, stack, policies)
 

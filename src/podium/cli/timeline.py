@@ -19,6 +19,8 @@ from podium.domain.money import Money, shown_cost
 from podium.domain.runs import Run
 
 _ERROR = 300
+_MANY = 20
+_OF_BATCHES = frozenset({"submitted", "found", "cancelled"})
 _STYLES = {"done": "green", "error": "red", "open": "yellow"}
 
 
@@ -55,7 +57,7 @@ def print_timeline(out: Console, timeline: Timeline, *, full: bool) -> None:
         if isinstance(shown, TimelineMark):
             _add_mark(table, shown, timeline.generation)
         else:
-            _add(table, shown)
+            _add(table, shown, full=full)
     out.print(table)
     if full:
         for operation in timeline.operations:
@@ -119,7 +121,7 @@ def _result(operation: TimelineOperation) -> Text:
     return Text(operation.state + by_hand, style=_STYLES.get(operation.state, ""))
 
 
-def _add(table: Table, operation: TimelineOperation) -> None:
+def _add(table: Table, operation: TimelineOperation, *, full: bool) -> None:
     answer = operation.value if _is_answer(operation) else {}
     spent = [a.call for a in operation.attempts if a.call is not None]
     tokens = (
@@ -139,9 +141,17 @@ def _add(table: Table, operation: TimelineOperation) -> None:
         _confidence(answer.get("confidence")),
         Text(_summary(operation, answer), style="dim" if operation.struck else ""),
     )
-    if len(operation.attempts) > 1 or any(_went_wrong(attempt) for attempt in operation.attempts):
-        for attempt in operation.attempts:
+    attempts = operation.attempts
+    if len(attempts) > 1 or any(_went_wrong(each) or _is_of_batch(each) for each in attempts):
+        # A batch has as many as requests: those that need no look are counted.
+        shown = (
+            attempts if full or len(attempts) <= _MANY else [each for each in attempts if _went_wrong(each)]
+        )
+        for attempt in shown[:_MANY] if not full else shown:
             _add_attempt(table, attempt)
+        left = len(attempts) - (len(shown) if full else min(len(shown), _MANY))
+        if left:
+            table.add_row("", f"  {left:,} more attempts", "", "", "", "", "", "", "")
 
 
 def _title(operation: TimelineOperation) -> str:
@@ -207,7 +217,7 @@ def _outcome(operation: TimelineOperation, answer: dict[str, Any]) -> str:
 
 
 def _is_answer(operation: TimelineOperation) -> bool:
-    return operation.kind == "model" and isinstance(operation.value, dict)
+    return operation.kind == "model" and isinstance(operation.value, dict) and "value" in operation.value
 
 
 def _failed(error: ErrorRecord | None) -> str:
@@ -216,6 +226,10 @@ def _failed(error: ErrorRecord | None) -> str:
 
 def _went_wrong(attempt: TimelineAttempt) -> bool:
     return attempt.error is not None or (attempt.call is not None and attempt.call.failure is not None)
+
+
+def _is_of_batch(attempt: TimelineAttempt) -> bool:
+    return attempt.call is not None and attempt.call.outcome in _OF_BATCHES
 
 
 def _cost(calls: Sequence[CallAttempt]) -> str:

@@ -86,6 +86,9 @@ class Charge:
         """Return the charge of a request that has been made."""
         return cls(cost.nanos, usage.input_tokens + usage.output_tokens, 1)
 
+    def __add__(self, other: Charge) -> Charge:
+        return Charge(self.nanos + other.nanos, self.tokens + other.tokens, self.requests + other.requests)
+
 
 @dataclass(frozen=True, slots=True)
 class Spender:

@@ -55,10 +55,11 @@ class Execute:
 
 @dataclass(frozen=True, slots=True)
 class WaitUntil:
-    """Wait until `due`, asked for at `since`; both in seconds since the epoch."""
+    """Wait until `due`, asked for at `since`; both in seconds since the epoch. `what` says for what, in words."""
 
     due: float
     since: float
+    what: str = ""
 
 
 @dataclass(frozen=True, slots=True)

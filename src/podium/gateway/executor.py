@@ -6,7 +6,7 @@ from typing import Any
 
 from podium.domain.operations import Execute
 from podium.gateway.batches import Batches
-from podium.gateway.batching import Collection, Submission
+from podium.gateway.batching import Cancellation, Collection, Planning, Submission
 from podium.ports.execution import AttemptContext, Executor
 
 
@@ -18,11 +18,9 @@ class PromptExecutor:
         self._batches = batches
 
     async def execute(self, request: Execute, context: AttemptContext) -> Any:
-        """Return the answer, the ticket of a batch or its answers; raises what each of them raises."""
+        """Return the answer, or what a part of a batch comes to; raises what each of them raises."""
         match request.target:
-            case Submission():
-                return await self._batches.submit(request.target, context)
-            case Collection():
-                return await self._batches.collect(request.target, context)
+            case Planning() | Submission() | Collection() | Cancellation():
+                return await self._batches.execute(request.target, context)
             case _:
                 return await self._gateway.execute(request, context)

@@ -76,7 +76,7 @@ class Held:
 
 @dataclass(slots=True)
 class Lease:
-    """The permission to make one request over `lane`. Ends with exactly one of its three methods."""
+    """The permission to make one request over `lane`. Ends with exactly one of its four methods."""
 
     lane: Lane
     tokens: int
@@ -90,6 +90,11 @@ class Lease:
         if self._end(now, usage.input_tokens + usage.output_tokens):
             self.lane.latency.add(latency, now)
             self.lane.first_token.add(first_token, now)
+            self.lane.breaker.succeeded(now, probe=self.probe)
+
+    def served(self, now: float) -> None:
+        """The provider did what was asked, which was no reply: it tells nothing about how long these take."""
+        if self._end(now, 0):
             self.lane.breaker.succeeded(now, probe=self.probe)
 
     def failed(self, now: float, fault: Fault, usage: Usage, waited: float) -> None:

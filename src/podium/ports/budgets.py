@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from podium.domain.budgets import Budget, Unit
+    from podium.domain.budgets import Budget, Charge, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +75,43 @@ class BudgetStore(Protocol):
 
     async def settle(self, settled: Sequence[Settled]) -> None:
         """Turn holds of this process into spending, durably."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What is set aside of an account under a name of its own, `holder`, however many processes come and go."""
+
+    key: AccountKey
+    budget: Budget
+    holder: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """An account that has no room for `amount`, and how it stands."""
+
+    key: AccountKey
+    budget: Budget
+    amount: int
+    standing: Standing
+
+
+class HoldStore(Protocol):
+    """Reservations that outlive the process that made them. Each is settled once, whoever settles it.
+
+    A `holder` stands for all whose names begin with it.
+    """
+
+    async def hold(self, tenant: str, holder: str, holds: Sequence[Hold]) -> Short | None:
+        """Set all of `holds` aside in place of whatever `holder` held, durably; or change nothing, and say why."""
+        ...
+
+    async def held(self, tenant: str, holder: str) -> bool:
+        """Return whether `holder` holds anything."""
+        ...
+
+    async def settle_hold(self, tenant: str, holder: str, charge: Charge | None) -> None:
+        """Count `charge` in place of what `holder` held; None counts all of it. Done before, it does nothing."""
         ...

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 class Prices(Protocol):
     """A list of prices by the names under which models are asked for."""
 
-    def price(self, model: str, usage: Usage) -> Money | None:
-        """Return what `usage` of `provider:model` costs, or None when no price is known."""
+    def price(self, model: str, usage: Usage, *, batched: bool = False) -> Money | None:
+        """Return what `usage` of `provider:model` costs, or None when no price is known.
+
+        `batched`: as part of a vendor's batch, at the price that the vendor has for that.
+        """
         ...

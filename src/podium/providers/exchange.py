@@ -111,7 +111,7 @@ class Exchange:
     """
 
     def __init__(self, connection: Connection, prices: Prices) -> None:
-        self._connection = connection
+        self.connection = connection
         self._prices = prices
         self._models: dict[tuple[str, bool], Model[Any]] = {}
         self._batch_models: dict[str, Model[Any]] = {}
@@ -136,22 +136,22 @@ class Exchange:
     def batch_model(self, name: str) -> Model[Any]:
         """Return the model through which batches are made."""
         if name not in self._batch_models:
-            self._batch_models[name] = self._connection.batch_model(name)
+            self._batch_models[name] = self.connection.batch_model(name)
         return self._batch_models[name]
 
     def settings(self, model: Model[Any], request: ModelRequest, plan: Plan) -> ModelSettings:
         """Return the settings of one request."""
-        return self._connection.settings(model, request, plan.asked)
+        return self.connection.settings(model, request, plan.asked)
 
     def failure(self, error: Exception, name: str) -> ModelFailure:
         """Return what `error` amounts to, which arose outside a request of its own."""
         let_go(error)
-        secrets = (self._connection.access.key or "",)
+        secrets = (self.connection.access.key or "",)
         return failures.classify(error, self._subject(name), secrets=secrets)
 
     async def close(self) -> None:
         """Close the client and its connections."""
-        await self._connection.client.aclose()
+        await self.connection.client.aclose()
         # Broken streams leave generators behind, which finish in tasks of their own, one inside the other, and
         # complain when the event loop closes before that. Some are held by circles of references.
         await turns()
@@ -196,7 +196,7 @@ class Exchange:
             asyncio.timeout(limits.first_token) as progress.pause,
             direct.model_request_stream(
                 model,
-                translation.messages_of(request, plan.mode, marked=self._connection.marks_opening(request)),
+                translation.messages_of(request, plan.mode, marked=self.connection.marks_opening(request)),
                 model_settings=self.settings(model, request, plan),
                 model_request_parameters=translation.parameters_of(request, plan.mode),
                 instrument=False,
@@ -219,7 +219,7 @@ class Exchange:
         del progress
         response = await direct.model_request(
             model,
-            translation.messages_of(request, plan.mode, marked=self._connection.marks_opening(request)),
+            translation.messages_of(request, plan.mode, marked=self.connection.marks_opening(request)),
             model_settings=self.settings(model, request, plan),
             model_request_parameters=translation.parameters_of(request, plan.mode),
             instrument=False,
@@ -228,11 +228,11 @@ class Exchange:
 
     def plan(self, name: str, model: Model[Any], request: ModelRequest) -> Plan:
         """Return how `request` is made of the model called `name`."""
-        given = self._connection.features(model) - self._refused.get(name, frozenset())
+        given = self.connection.features(model) - self._refused.get(name, frozenset())
         logprobs = given & {Feature.LOGPROBS}
         if request.schema is None:
             return Plan(None, logprobs)
-        vendor = self._connection.access.vendor.name
+        vendor = self.connection.access.vendor.name
         unfit = profiles.unfit(vendor, request.schema, with_tools=bool(request.tools))
         able = given - unfit
         open_to = profiles.modes(vendor, name, able)
@@ -265,7 +265,7 @@ class Exchange:
             return ModelFailure(
                 FailureKind.STALL, f"{subject} {waited}", usage=usage, cost=cost, price_table=table
             )
-        secrets = (self._connection.access.key or "",)
+        secrets = (self.connection.access.key or "",)
         return failures.classify(error, subject, secrets=secrets, usage=usage, cost=cost, price_table=table)
 
     def _counted(self, name: str, progress: _Progress) -> Counted:
@@ -305,7 +305,7 @@ class Exchange:
             usage=usage,
             model=response.model_name or "",
             # Probabilities of thoughts would be taken for those of the answer.
-            tokens=() if thought else self._connection.tokens(details),
+            tokens=() if thought else self.connection.tokens(details),
             cost=charge.cost if charge else None,
             price_table=charge.table if charge else "",
             calls=tuple(
@@ -335,7 +335,7 @@ class Exchange:
         return _FINISHES.get(response.finish_reason or "", FinishReason.OTHER)
 
     def _charge(self, name: str, asked: str, usage: Any, details: Mapping[str, Any]) -> Charge | None:
-        access = self._connection.access
+        access = self.connection.access
         told = reported(details.get("cost"))
         if told is not None:
             return told
@@ -358,11 +358,11 @@ class Exchange:
         if (name, native) not in self._models:
             # The library goes by what it knows, and sends no schema to a model of which it does not know.
             claims = ModelProfile(supports_json_schema_output=True) if native else ModelProfile()
-            self._models[name, native] = self._connection.model(name, claims)
+            self._models[name, native] = self.connection.model(name, claims)
         return self._models[name, native]
 
     def _subject(self, name: str) -> str:
-        access = self._connection.access
+        access = self.connection.access
         return f"{access.vendor.name}:{name}" + (f" at {access.base_url}" if access.foreign else "")
 
 

@@ -65,6 +65,19 @@ _STATUSES: Mapping[int, FailureKind] = {
     413: FailureKind.CONTEXT_WINDOW,
 }
 
+# The same, where an error is not the model library's own.
+_RAW_STATUSES: Mapping[int, FailureKind] = {
+    401: FailureKind.AUTHENTICATION,
+    403: FailureKind.AUTHENTICATION,
+    404: FailureKind.NOT_FOUND,
+    405: FailureKind.NOT_FOUND,
+    429: FailureKind.RATE_LIMIT,
+    501: FailureKind.NOT_FOUND,
+    503: FailureKind.OVERLOADED,
+    529: FailureKind.OVERLOADED,
+}
+_LIBRARIES = frozenset({"anthropic", "google", "openai"})
+
 # Vendors that word a blocked prompt as a bad request.
 _FILTER_WORDS = ("content_filter", "content filter", "content_policy", "content management policy")
 
@@ -109,12 +122,26 @@ def kind_of(error: Exception) -> FailureKind:
         return _connection_kind(error)
     if isinstance(error, ai.ModelHTTPError) and error.status_code in _STATUSES:
         return _STATUSES[error.status_code]
-    kind = next((kind for known, kind in _TYPES if isinstance(error, known)), FailureKind.INTERNAL)
+    kind = next((kind for known, kind in _TYPES if isinstance(error, known)), None) or _kind_of_raw(error)
     if kind is FailureKind.BAD_REQUEST and _speaks_of_a_filter(error):
         return FailureKind.CONTENT_FILTER
     if kind is FailureKind.SERVER:
         return _kind_of_status(error) or kind
     return kind
+
+
+def _kind_of_raw(error: Exception) -> FailureKind:
+    """Return the class of an error of a vendor's own library, which goes by statuses and wraps what HTTP raised."""
+    status = getattr(error, "status_code", getattr(error, "code", None))
+    if isinstance(status, int):
+        if status == 429 and "quota" in str(getattr(error, "body", "") or error).lower():
+            return FailureKind.QUOTA
+        known = _RAW_STATUSES.get(status, _STATUSES.get(status))
+        return known or (FailureKind.BAD_REQUEST if 400 <= status < 500 else FailureKind.SERVER)
+    cause = error.__cause__
+    if isinstance(cause, Exception) and type(error).__module__.partition(".")[0] in _LIBRARIES:
+        return kind_of(cause)
+    return FailureKind.INTERNAL
 
 
 def _connection_kind(error: ai.ModelConnectionError) -> FailureKind:
@@ -180,7 +207,7 @@ def _retry_after(error: Exception) -> float | None:
     asked = getattr(error, "retry_after", None)
     if asked is None:
         # The library reads whole seconds, dates and milliseconds; some services send fractions.
-        headers = getattr(error, "headers", None) or {}
+        headers = getattr(error, "headers", None) or getattr(getattr(error, "response", None), "headers", {})
         try:
             asked = float(headers.get("retry-after", ""))
         except ValueError:

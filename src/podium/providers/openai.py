@@ -66,9 +66,7 @@ class OpenAIConnection:
         return _ChatModel(name, provider=provider, profile=claims if reasons else elsewhere)
 
     def batch_model(self, name: str) -> Model[Any]:
-        """Return the model for batches, which the library makes of responses; servers of other makes have none."""
-        if self.access.foreign:
-            return self.model(name, ModelProfile())
+        """Return the model for batches, which the library makes of responses; a server that has none refuses them."""
         return OpenAIResponsesModel(name, provider=OpenAIProvider(openai_client=self.sdk))
 
     def features(self, model: Model[Any]) -> frozenset[Feature]:

@@ -9,7 +9,7 @@ from podium.domain.answers import Usage
 from podium.domain.errors import PodiumError
 from podium.domain.money import Money
 from podium.providers import names
-from podium.providers.prices import Prices
+from podium.providers.prices import Prices, Tokens
 from podium.providers.vendors import VENDORS, Access
 
 _MOST: Final = 10_000
@@ -27,23 +27,23 @@ class PriceList:
     def __init__(self, environment: Mapping[str, str], prices: Prices) -> None:
         self._environment = environment
         self._prices = prices
-        self._known: dict[tuple[str, int, int], Money | None] = {}
+        self._known: dict[tuple[str, int, int, bool], Money | None] = {}
 
-    def price(self, model: str, usage: Usage) -> Money | None:
+    def price(self, model: str, usage: Usage, *, batched: bool = False) -> Money | None:
         """See `Prices.price`."""
         # Asked of the table for a round number of tokens, which is seldom another one: each question takes 50 µs.
-        key = (model, _rounded(usage.input_tokens), _rounded(usage.output_tokens))
+        key = (model, _rounded(usage.input_tokens), _rounded(usage.output_tokens), batched)
         if key not in self._known:
             if len(self._known) >= _MOST:
                 self._known.clear()
-            self._known[key] = self._find(model, Usage(key[1], key[2]))
+            self._known[key] = self._find(model, Tokens(Usage(key[1], key[2]), batched=batched))
         return self._known[key]
 
-    def _find(self, model: str, usage: Usage) -> Money | None:
+    def _find(self, model: str, tokens: Tokens) -> Money | None:
         try:
             parsed = names.parse(model)
             if parsed.provider == names.RECORD:
-                return self.price(parsed.model, usage)
+                return self._find(parsed.model, tokens)
             if parsed.provider in _FREE:
                 return Money()
             if parsed.provider not in VENDORS:
@@ -51,9 +51,10 @@ class PriceList:
             access = Access.find(VENDORS[parsed.provider], self._environment, parsed.base_url)
         except PodiumError:
             return None
-        return self._prices.cost_of(
-            access.vendor.name, parsed.model, usage, base_url=access.base_url if access.foreign else None
+        charge = self._prices.charge(
+            access.vendor.name, parsed.model, tokens, base_url=access.base_url if access.foreign else None
         )
+        return None if charge is None else charge.cost
 
 
 def _rounded(tokens: int) -> int:

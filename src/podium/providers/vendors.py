@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from podium.domain.errors import CredentialMissing, InvalidInput
+from podium.ports.batches import BatchLimits, Lookup, Sought
 from podium.ports.models import ModelFailure, ModelReply, ModelRequest
 from podium.providers.names import checked_url
 from podium.providers.prices import Prices
@@ -127,22 +128,37 @@ class VendorProvider:
         self.check(model)
         return await (await self._opened()).complete(model, request)
 
-    async def takes_batches(self, model: str) -> bool:
-        """Return whether the vendor takes batches for `model`."""
+    async def batch_limits(self, model: str) -> BatchLimits | None:
+        """See `BatchProvider.batch_limits`; raises what `check` raises."""
         self.check(model)
-        return (await self._batches()).takes_batches(model)
+        return (await self._batches()).limits(model)
 
-    async def submit(self, model: str, requests: Sequence[ModelRequest]) -> str:
-        """Hand in a batch and return what finds it again; raises `ModelFailure`, or what `check` raises."""
+    async def submit(self, model: str, mark: str, requests: Sequence[ModelRequest]) -> str:
+        """See `BatchProvider.submit`; raises `ModelFailure`, or what `check` raises."""
         self.check(model)
-        return await (await self._batches()).submit(model, requests)
+        return await (await self._batches()).submit(model, mark, requests)
 
-    async def collect(
-        self, model: str, ticket: str, requests: Sequence[ModelRequest]
-    ) -> Sequence[ModelReply | ModelFailure] | None:
-        """Return what became of a batch, or None while it is under way; raises `ModelFailure`."""
+    async def find(self, model: str, sought: Sought) -> Lookup:
+        """See `BatchProvider.find`; raises `ModelFailure`, or what `check` raises."""
         self.check(model)
-        return await (await self._batches()).collect(model, ticket, requests)
+        return await (await self._batches()).find(model, sought)
+
+    async def is_over(self, model: str, batch: str) -> bool:
+        """See `BatchProvider.is_over`; raises `ModelFailure`, or what `check` raises."""
+        self.check(model)
+        return await (await self._batches()).is_over(model, batch)
+
+    async def results(
+        self, model: str, batch: str, mark: str, requests: Sequence[ModelRequest]
+    ) -> Sequence[ModelReply | ModelFailure]:
+        """See `BatchProvider.results`; raises `ModelFailure`, or what `check` raises."""
+        self.check(model)
+        return await (await self._batches()).results(model, batch, mark, requests)
+
+    async def cancel(self, model: str, batch: str) -> None:
+        """See `BatchProvider.cancel`; raises `ModelFailure`, or what `check` raises."""
+        self.check(model)
+        await (await self._batches()).cancel(model, batch)
 
     async def close(self) -> None:
         """Close the client, if there is one."""

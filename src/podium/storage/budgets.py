@@ -65,7 +65,7 @@ class StoredBudgets:
 def take(conn: Connection, ask: Ask, holder: str, now: float) -> Standing:
     """Hold more of an account; see `BudgetStore.take`."""
     place = _place(ask.key)
-    _declare(conn, ask.key, ask.budget, now)
+    declare(conn, ask.key, ask.budget, now)
     spent, held = conn.scalar(_SPENT, place) or 0, conn.scalar(_HELD, place) or 0
     room = ask.budget.limit - spent - held
     given = min(room, ask.most) if room >= ask.least else 0
@@ -77,7 +77,7 @@ def take(conn: Connection, ask: Ask, holder: str, now: float) -> Standing:
 def settle(conn: Connection, settled: Sequence[Settled], holder: str, now: float) -> None:
     """Turn holds into spending; see `BudgetStore.settle`."""
     for each in settled:
-        _declare(conn, each.key, each.budget, now)
+        declare(conn, each.key, each.budget, now)
         conn.execute(_SPEND, {**_place(each.key), "more": each.spent, "now": now})
         _hold(conn, each.key, holder, -each.spent - each.returned)
         conn.execute(_DROP, {**_place(each.key), "the_holder": holder})
@@ -98,7 +98,8 @@ def list_budgets(conn: Connection, now: float, *, tenant: str | None = None) -> 
     return [_use(row) for row in rows]
 
 
-def _declare(conn: Connection, key: AccountKey, budget: Budget, now: float) -> None:
+def declare(conn: Connection, key: AccountKey, budget: Budget, now: float) -> None:
+    """Note a window of a budget, as the budget is declared now."""
     row = {
         "tenant": key.tenant,
         "budget": key.budget,

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from podium.app.database import open_database
-from podium.app.gateway import Means, gateway_on
+from podium.app.gateway import Means, Prompting, gateway_on
 from podium.app.podium import Podium
 from podium.domain.durations import Duration, seconds
 from podium.domain.happenings import EntryMade, Happening, RunMoved
@@ -24,7 +24,6 @@ from podium.domain.operations import OperationKind
 from podium.domain.reviews import Decision, DecisionVerdict, Review
 from podium.domain.states import TERMINAL_RUN_STATES, ReviewState, RunState
 from podium.domain.values import TypedCodec
-from podium.gateway.gateway import Gateway
 from podium.settings import Settings
 from podium.testing.clock import SkippedWaits, SkippingClock
 from podium.testing.executing import Call, Calls
@@ -369,7 +368,7 @@ class Harness(Podium):
         watched = {kind: self._calls.over(executors[kind]) for kind in _WORK}
         return {**executors, **watched}
 
-    def _gateway(self, providers: Any, policies: Any, stack: AsyncExitStack) -> Gateway:
+    def _gateway(self, providers: Any, policies: Any, stack: AsyncExitStack) -> Prompting:
         means = Means(self._storage, providers, self._settings, self._environment, self._budgets, self._clock)
         return gateway_on(means, stack, policies, clock=self._waits, sleep=self._waits.sleep)
 

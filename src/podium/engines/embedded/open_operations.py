@@ -103,7 +103,9 @@ class OpenOperations:
     @property
     def waiting_on(self) -> str:
         """What is waited for, in words: the first few of it."""
-        all_of_it = [*self._waiting_on.values(), *(["a timer"] if self._alarms else [])]
+        timed = (self._open[key].intent.request for key in self._alarms if key in self._open)
+        timers = dict.fromkeys(getattr(request, "what", "") or "a timer" for request in timed)
+        all_of_it = [*self._waiting_on.values(), *timers]
         more = [f"{len(all_of_it) - _SHOWN} more"] if len(all_of_it) > _SHOWN else []
         return ", ".join([*all_of_it[:_SHOWN], *more])
 

@@ -60,6 +60,12 @@ class Budgets:
         self._asks: set[asyncio.Task[None]] = set()
         self._writing = Later(self._write, write_after, "spending was not written down")
 
+    def key(self, spender: Spender, budget: Budget) -> AccountKey:
+        """Return where spending of `budget` is added up for `spender` now."""
+        return AccountKey(
+            spender.tenant, budget.name, spender.subject(budget.scope) or "", budget.window(self._clock())
+        )
+
     def applying(self, spender: Spender, own: Sequence[Budget] = ()) -> tuple[Budget, ...]:
         """Return the budgets that bound `spender`, `own` ones included.
 
@@ -103,8 +109,7 @@ class Budgets:
         await self._writing.close()
 
     def _account(self, spender: Spender, budget: Budget) -> Account:
-        subject = spender.subject(budget.scope) or ""
-        key = AccountKey(spender.tenant, budget.name, subject, budget.window(self._clock()))
+        key = self.key(spender, budget)
         account = self._accounts.get(key)
         if account is None:
             account = self._accounts[key] = Account(key, budget)
@@ -128,7 +133,7 @@ class Budgets:
             # Where another model may be asked, nobody waits for this one; and no request comes to less than one.
             waits = account.reserved and budget.breach is Breach.FAIL and budget.unit is not Unit.REQUESTS
             if not waits or spent + amount > budget.limit or left <= 0:
-                raise _exceeded(account, amount)
+                raise exceeded(account, amount)
             await asyncio.wait([account.changed()], timeout=left)
         finally:
             account.wanted -= amount
@@ -159,7 +164,7 @@ class Budgets:
             del self._accounts[key]
 
 
-def _exceeded(account: Account, amount: int) -> BudgetExceeded:
+def exceeded(account: Account, amount: int) -> BudgetExceeded:
     """Return the error of a call that would take `amount` of an account that has not got it."""
     budget, key = account.budget, account.key
     spent = account.standing.spent + account.settled

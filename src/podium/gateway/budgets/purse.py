@@ -15,6 +15,7 @@ from podium.gateway.wording import one_line
 
 if TYPE_CHECKING:
     from podium.gateway.prompt import Prompt
+    from podium.ports.budgets import AccountKey
     from podium.ports.execution import AttemptContext
     from podium.ports.models import Message
     from podium.ports.prices import Prices
@@ -35,23 +36,41 @@ class Purses:
 
     def purse(self, prompt: Prompt[Any], context: AttemptContext) -> Purse | None:
         """Return the purse of a call, None when nothing bounds it."""
-        own = [budget for budget in (prompt.budget, context.budget) if budget is not None]
-        spender = Spender(context.tenant, context.workflow or None, context.run, prompt.name)
-        budgets = self._budgets.applying(spender, own)
+        spender, budgets = self.bounds(prompt, context)
         return Purse(self, spender, budgets) if budgets else None
 
-    async def reserve(
-        self, spender: Spender, budgets: Sequence[Budget], model: str, usage: Usage, patience: float
-    ) -> Reservation:
-        """Set aside what `usage` of `model` may cost; see `Budgets.reserve`."""
-        listed = self._prices.price(model, usage)
+    def bounds(self, prompt: Prompt[Any], context: AttemptContext) -> tuple[Spender, Sequence[Budget]]:
+        """Return on whose behalf a call is made, and the budgets that bound it."""
+        own = [budget for budget in (prompt.budget, context.budget) if budget is not None]
+        spender = Spender(context.tenant, context.workflow or None, context.run, prompt.name)
+        return spender, self._budgets.applying(spender, own)
+
+    def account(self, spender: Spender, budget: Budget) -> AccountKey:
+        """Return where spending of `budget` is added up for `spender` now."""
+        return self._budgets.key(spender, budget)
+
+    def charge(
+        self, spender: Spender, budgets: Sequence[Budget], model: str, usage: Usage, *, batched: bool = False
+    ) -> Charge:
+        """Return what a request that takes `usage` may come to; `batched`: as part of a batch.
+
+        Raises `BudgetExceeded` where nobody can tell and a budget of money has to know.
+        """
+        listed = self._prices.price(model, usage, batched=batched)
         cost = listed if listed is not None and listed.nanos else self._dearest.get(model, listed)
         if cost is None:
             bound = next((each for each in budgets if isinstance(each.amount, Money)), None)
             if bound is not None and self._unpriced == "refuse":
                 raise _unpriced(model, bound, spender)
             cost = Money()
-        return await self._budgets.reserve(spender, Charge.of(cost, usage), budgets, patience=patience)
+        return Charge.of(cost, usage)
+
+    async def reserve(
+        self, spender: Spender, budgets: Sequence[Budget], model: str, usage: Usage, patience: float
+    ) -> Reservation:
+        """Set aside what `usage` of `model` may cost; see `Budgets.reserve`."""
+        charge = self.charge(spender, budgets, model, usage)
+        return await self._budgets.reserve(spender, charge, budgets, patience=patience)
 
     def learn(self, model: str, cost: Money) -> None:
         """Take note of what a request came to."""

@@ -124,21 +124,24 @@ class AnswerCache:
             if clean is not None:
                 return clean, True
             answer = await ask()
-            if answer.quality.verdict is Verdict.CLEAN:
+            if self.keep(question, answer):
                 clean = answer
-                self._keep(question, answer)
             return answer, False
         finally:
             del self._asked[question.key]
             future.set_result(clean)
 
-    def _keep(self, question: Question, answer: AnyAnswer) -> None:
+    def keep(self, question: Question, answer: AnyAnswer) -> bool:
+        """Keep an answer, if it is clean; return whether it is."""
+        if answer.quality.verdict is not Verdict.CLEAN:
+            return False
         now = self._clock()
         data = question.codec.encode(_again(answer))
         self._unwritten[question.key] = KeptAnswer(
             question.key, question.prompt, data, now, now + question.fresh_for
         )
         self._writing.soon()
+        return True
 
     async def _write(self) -> None:
         writing = dict(self._unwritten)

@@ -33,7 +33,13 @@ from podium.storage.tables.runs import (
     runs,
 )
 from podium.storage.tables.server import api_keys, requests
-from podium.storage.tables.spending import budget_holds, budget_windows, cached_answers, prompt_versions
+from podium.storage.tables.spending import (
+    budget_holds,
+    budget_windows,
+    cached_answers,
+    prompt_versions,
+    vendor_batches,
+)
 from podium.storage.tables.triggers import emitted, emitted_keys, triggers
 
 __all__ = [
@@ -77,4 +83,5 @@ __all__ = [
     "reviews",
     "runs",
     "triggers",
+    "vendor_batches",
 ]

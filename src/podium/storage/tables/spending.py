@@ -37,6 +37,23 @@ budget_holds = Table(
 )
 """What each process holds of a window for the calls it makes. What a process that was killed held stays, as spent."""
 
+vendor_batches = Table(
+    "vendor_batches",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("mark", Text, primary_key=True),
+    Column("run", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("credential", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("begun_at", Double, nullable=False),
+    Column("batch", Text),
+)
+"""Batches that were about to be handed in to vendors, or have been, and are not over and done with."""
+
+Index("ix_vendor_batches_place", vendor_batches.c.place)
+
 cached_answers = Table(
     "cached_answers",
     metadata,
