@@ -12,7 +12,7 @@ from rich.text import Text
 
 from podium.app.timeline import Timeline, TimelineAttempt, TimelineMark, TimelineOperation
 from podium.cli.output import harmless, plain, shown_seconds, shown_time
-from podium.domain.answers import CallAttempt
+from podium.domain.answers import SIMILAR, CallAttempt
 from podium.domain.errors import ErrorRecord, StepStalled
 from podium.domain.journal import EntryType
 from podium.domain.money import Money
@@ -139,7 +139,7 @@ def _add(table: Table, operation: TimelineOperation) -> None:
         _confidence(answer.get("confidence")),
         Text(_summary(operation, answer), style="dim" if operation.struck else ""),
     )
-    if len(operation.attempts) > 1 or any(_went_wrong(attempt) for attempt in operation.attempts):
+    if len(operation.attempts) > 1 or any(map(_is_telling, operation.attempts)):
         for attempt in operation.attempts:
             _add_attempt(table, attempt)
 
@@ -212,6 +212,11 @@ def _is_answer(operation: TimelineOperation) -> bool:
 
 def _failed(error: ErrorRecord | None) -> str:
     return "stalled" if error is not None and error.type == StepStalled.__name__ else "failed"
+
+
+def _is_telling(attempt: TimelineAttempt) -> bool:
+    # That the answer was given to another question must be seen.
+    return _went_wrong(attempt) or (attempt.call is not None and attempt.call.outcome == SIMILAR)
 
 
 def _went_wrong(attempt: TimelineAttempt) -> bool:

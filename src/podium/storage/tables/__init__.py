@@ -33,7 +33,13 @@ from podium.storage.tables.runs import (
     runs,
 )
 from podium.storage.tables.server import allowances, api_keys, requests
-from podium.storage.tables.spending import budget_holds, budget_windows, cached_answers, prompt_versions
+from podium.storage.tables.spending import (
+    budget_holds,
+    budget_windows,
+    cached_answers,
+    prompt_versions,
+    similar_questions,
+)
 from podium.storage.tables.triggers import emitted, emitted_keys, triggers
 
 __all__ = [
@@ -77,5 +83,6 @@ __all__ = [
     "requests",
     "reviews",
     "runs",
+    "similar_questions",
     "triggers",
 ]
