@@ -28,6 +28,8 @@ METHOD = """\
 - The twelve models' replies were recorded by WildEval/ZeroEval. They are replayed through the gateway, which reads, repairs
   and validates them as it does live ones. The collection counts no tokens: 4 characters are taken for one. Prices are
   those of today's table; [benchmarks/routing.py](../benchmarks/routing.py) names the host whose price counts for open models.
+- The questions that are only similar are banking77's and GSM8K's; [benchmarks/similar.py](../benchmarks/similar.py) says how
+  the traps are made. Shares are of all messages or traps, and of what was found where that is said.
 - The peers' programs are [benchmarks/contenders](../benchmarks/contenders); each is used in the fastest way that we found
   on SQLite.
 - `make bench` prints the same figures. `make bench BENCH="durable-steps --quick"` takes a first look at one of them.

@@ -15,6 +15,7 @@ from benchmarks import (
     parked_runs,
     replay,
     routing,
+    similar,
 )
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
@@ -43,6 +44,9 @@ BENCHMARKS: Final = (
     Benchmark("list-runs", "A page out of a million runs", list_runs.measure),
     Benchmark(
         "routing", "1,319 questions to each of twelve recorded models, through the gateway", routing.measure
+    ),
+    Benchmark(
+        "similar", "Answers given again to similar questions: how many, and how many wrong", similar.measure
     ),
     Benchmark("gateway", "A call of a model through the gateway, against a local stub", gateway.measure),
     Benchmark("import", "Importing podium", import_time.measure),

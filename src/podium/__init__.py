@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from podium.flow.triggers import OnEvent, Schedule
     from podium.flow.verbs import continue_as_new, gather, now, random, sleep, uuid
     from podium.flow.workflows import workflow
+    from podium.gateway.cache.semantic import Likeness, Semantic
     from podium.gateway.prompt import Prompt, prompt
     from podium.gateway.streaming import AnswerPart
     from podium.review.ask_human import ask_human
@@ -123,6 +124,7 @@ _MODULES = {
     "flow.emit": "emit",
     "flow.triggers": "OnEvent Schedule",
     "flow.workflows": "workflow",
+    "gateway.cache.semantic": "Likeness Semantic",
     "gateway.prompt": "Prompt prompt",
     "gateway.streaming": "AnswerPart",
     "review.ask_human": "ask_human",
@@ -168,6 +170,7 @@ __all__ = [
     "Image",
     "InvalidDefinition",
     "InvalidInput",
+    "Likeness",
     "Limits",
     "ModelsUnavailable",
     "Money",
@@ -202,6 +205,7 @@ __all__ = [
     "RunTimeout",
     "Schedule",
     "Scope",
+    "Semantic",
     "Settings",
     "Settlement",
     "SettlementKind",

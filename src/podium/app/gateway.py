@@ -17,10 +17,12 @@ from podium.gateway.budgets.budgets import Budgets
 from podium.gateway.budgets.held import Reservations
 from podium.gateway.budgets.purse import Purses
 from podium.gateway.cache.answers import AnswerCache
+from podium.gateway.cache.similar import SimilarAnswers
 from podium.gateway.gateway import Gateway
 from podium.gateway.versions import PromptUses
 from podium.ports.models import ModelProviders
 from podium.ports.storage import Storage
+from podium.providers.embeddings import StaticEmbeddings
 from podium.providers.price_list import PriceList
 from podium.providers.prices import Prices
 from podium.settings import Settings
@@ -28,6 +30,7 @@ from podium.storage.budgets import StoredBudgets
 from podium.storage.cached_answers import StoredAnswers
 from podium.storage.holds import StoredHolds
 from podium.storage.prompts import StoredPrompts
+from podium.storage.similar_questions import StoredQuestions
 from podium.storage.vendor_batches import StoredBatches
 
 
@@ -75,8 +78,12 @@ def gateway_on(
         clock=means.clock,
     )
     cache = AnswerCache(answers, clock=means.clock)
+    questions = StoredQuestions(storage, most=settings.cache_questions, clock=means.clock)
+    similar = SimilarAnswers(
+        cache, questions, StaticEmbeddings(), most=settings.cache_questions, clock=means.clock
+    )
     uses = PromptUses(StoredPrompts(storage), clock=means.clock)
-    for part in (budgets, cache, uses):
+    for part in (budgets, cache, similar, uses):
         stack.push_async_callback(part.close)
     prices = PriceList(means.environment, Prices(means.settings.prices))
     purses = Purses(budgets, prices, settings.unpriced)
@@ -86,6 +93,7 @@ def gateway_on(
         workflows=workflows,
         purses=purses,
         cache=cache,
+        similar=similar,
         uses=uses,
         clock=clock,
         sleep=sleep,

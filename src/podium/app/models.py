@@ -7,6 +7,7 @@ from typing import Any
 
 from podium.domain.errors import CredentialMissing, InvalidInput
 from podium.gateway.prompt import Prompt
+from podium.providers.embeddings import StaticEmbeddings
 from podium.providers.registry import Providers
 from podium.settings import Settings
 
@@ -16,12 +17,15 @@ def check_models(prompts: Iterable[Prompt[Any]], settings: Settings, environment
 
     Models that override the prompts' own must all be callable; of a prompt's own candidates one is enough.
     """
+    prompts = list(prompts)
     providers = Providers(
         environment,
         credentials=settings.gateway.credentials,
         cassettes=settings.cassettes,
         prices=settings.prices,
     )
+    if any(prompt.semantic is not None for prompt in prompts):
+        StaticEmbeddings().check()
     for name in settings.gateway.override:
         _check(providers, name)
     if settings.gateway.override:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from podium.app.timeline import Timeline, TimelineAttempt, TimelineMark, TimelineOperation
 from podium.cli.output import harmless, plain, shown_seconds, shown_time
-from podium.domain.answers import CallAttempt
+from podium.domain.answers import SIMILAR, CallAttempt
 from podium.domain.errors import ErrorRecord, StepStalled
 from podium.domain.journal import EntryType
 from podium.domain.money import Money, shown_cost
@@ -142,16 +142,19 @@ def _add(table: Table, operation: TimelineOperation, *, full: bool) -> None:
         Text(_summary(operation, answer), style="dim" if operation.struck else ""),
     )
     attempts = operation.attempts
-    if len(attempts) > 1 or any(_went_wrong(each) or _is_of_batch(each) for each in attempts):
-        # A batch has as many as requests: those that need no look are counted.
-        shown = (
-            attempts if full or len(attempts) <= _MANY else [each for each in attempts if _went_wrong(each)]
-        )
-        for attempt in shown[:_MANY] if not full else shown:
+    if len(attempts) > 1 or any(map(_is_telling, attempts)):
+        shown = attempts if full else _worth_a_line(attempts)
+        for attempt in shown:
             _add_attempt(table, attempt)
-        left = len(attempts) - (len(shown) if full else min(len(shown), _MANY))
-        if left:
+        if left := len(attempts) - len(shown):
             table.add_row("", f"  {left:,} more attempts", "", "", "", "", "", "", "")
+
+
+def _worth_a_line(attempts: Sequence[TimelineAttempt]) -> Sequence[TimelineAttempt]:
+    """Return what is shown: of a batch, which has as many attempts as requests, those that need a look."""
+    if len(attempts) <= _MANY:
+        return attempts
+    return [attempt for attempt in attempts if _went_wrong(attempt)][:_MANY]
 
 
 def _title(operation: TimelineOperation) -> str:
@@ -224,12 +227,14 @@ def _failed(error: ErrorRecord | None) -> str:
     return "stalled" if error is not None and error.type == StepStalled.__name__ else "failed"
 
 
+def _is_telling(attempt: TimelineAttempt) -> bool:
+    # That the answer was given to another question, or comes from a batch, must be seen.
+    told = attempt.call is not None and attempt.call.outcome in (SIMILAR, *_OF_BATCHES)
+    return _went_wrong(attempt) or told
+
+
 def _went_wrong(attempt: TimelineAttempt) -> bool:
     return attempt.error is not None or (attempt.call is not None and attempt.call.failure is not None)
-
-
-def _is_of_batch(attempt: TimelineAttempt) -> bool:
-    return attempt.call is not None and attempt.call.outcome in _OF_BATCHES
 
 
 def _cost(calls: Sequence[CallAttempt]) -> str:

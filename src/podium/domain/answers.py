@@ -12,6 +12,9 @@ from podium.domain.quality import Quality
 T = TypeVar("T")
 _MOST_TOKENS = 10**12
 
+SIMILAR = "similar"
+"""The outcome of a call that was given the answer to a similar question."""
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:

@@ -6,16 +6,19 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from podium.domain.answers import Answer, AnyAnswer
 from podium.domain.gateway_status import GatewayStatus
 from podium.domain.operations import Execute
 from podium.domain.policies import PromptPolicy
+from podium.domain.retries import RetryPolicy
 from podium.gateway.budgets.purse import Purses
 from podium.gateway.cache.answers import AnswerCache, Earlier, Question, told
 from podium.gateway.cache.key import cache_key
+from podium.gateway.cache.similar import SimilarAnswers, wording
 from podium.gateway.call import Call
 from podium.gateway.conversation import asked_of
 from podium.gateway.judgement import Accepted, judged
@@ -34,12 +37,15 @@ from podium.ports.models import ModelProviders
 from podium.ports.stale import NoStaleAnswers, StaleAnswers
 from podium.settings.gateway import GatewaySettings
 
+_VERIFYING: Final = 0.5
+"""The part of a call's time in which an answer to a similar question must be verified."""
+
 
 class Gateway:
     """Executes prompts. What it learns of providers is in `traffic`, shared by all calls; nothing else is kept.
 
     `workflows` are the policies of workflows by name. `purses` keeps calls within budgets, `cache` gives answers again,
-    `uses` takes note of prompt versions; without them nothing does. `stale` finds earlier answers that the cache has
+    `similar` to similar questions too, `uses` takes note of prompt versions; without them nothing does. `stale` finds earlier answers that the cache has
     not got. `clock` gives seconds that
     only grow, `sleep` waits for seconds, `jitter` gives random numbers from 0 to 1.
     """
@@ -53,6 +59,7 @@ class Gateway:
         stale: StaleAnswers | None = None,
         purses: Purses | None = None,
         cache: AnswerCache | None = None,
+        similar: SimilarAnswers | None = None,
         uses: PromptUses | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -65,6 +72,7 @@ class Gateway:
         self._stale = stale or NoStaleAnswers()
         self._purses = purses
         self._cache = cache
+        self._similar = similar
         self._uses = uses
         self._clock = clock
 
@@ -87,12 +95,23 @@ class Gateway:
         question = Question(key, prompt.reference, prompt.codec, fresh_for, call.policy.timeout)
         began = self._clock()
         ask_or_bridge = partial(ask_models, Earlier(self._cache, question))
+        asked = None if self._similar is None else wording(prompt, call, question, request.arguments)
+        if self._similar is not None and asked is not None:
+            ask_prompt = partial(self._ask_prompt, call.ledger, context)
+            seconds = call.policy.timeout * _VERIFYING
+            ask_or_bridge = partial(self._similar.answer, asked, ask_prompt, seconds, ask_or_bridge)
         answer, was_kept = await self._cache.answer(question, ask_or_bridge)
         if was_kept:
             answer, attempt = told(answer, self._clock() - began)
             context.record(attempt)
             telling.whole(prompt.output.written(answer.value))
         return answer
+
+    async def _ask_prompt(
+        self, ledger: Ledger, context: AttemptContext, prompt: Prompt[Any], variables: Mapping[str, object]
+    ) -> AnyAnswer:
+        inside = replace(context, record=ledger.take)
+        return await self.execute(Execute(prompt, variables, RetryPolicy()), inside)
 
     def status(self, *, at: float, pid: int) -> GatewayStatus:
         """Return how things stand with the providers, `at` being now in seconds since the epoch."""

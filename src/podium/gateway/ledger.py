@@ -63,6 +63,13 @@ class Ledger:
             return self._attempts[0].cost
         return sum((attempt.cost for attempt in self._attempts), _NOTHING.cost)
 
+    def take(self, attempt: CallAttempt) -> None:
+        """Write down an attempt that was made beside the candidates."""
+        attempt = replace(attempt, number=len(self._attempts) + 1)
+        self._attempts.append(replace(attempt, prompt="", raw=""))
+        if self._record is not None:
+            self._record(attempt)
+
     def note(self, candidate: Candidate, trial: Trial, outcome: str, message: str = "") -> None:
         """Write down a trial; `outcome` says what followed (`accepted`, or the move that was made).
 

@@ -20,6 +20,7 @@ from podium.domain.policies import Fallback, Outage, PromptPolicy
 from podium.domain.retries import RetryPolicy
 from podium.domain.values import TypedCodec, fingerprint
 from podium.gateway import batching
+from podium.gateway.cache.semantic import Semantic
 from podium.gateway.output.form import OutputForm
 from podium.gateway.streaming import AnswerPart
 from podium.gateway.template import Template
@@ -47,8 +48,8 @@ class Prompt(Generic[T]):
 
     `version` is 8 hexadecimal characters that change with the template, the system text, the output type and
     the policy. `streams`: what the model writes is published in the run's stream as it comes. `budget` bounds all its
-    calls, `cache` is how many seconds an answer may be given again, None for what the settings say and 0 for never;
-    none of them changes the version. Made by `prompt(...)`.
+    calls, `cache` is how many seconds an answer may be given again, None for what the settings say and 0 for never,
+    `semantic` whether also to similar questions; none of them changes the version. Made by `prompt(...)`.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Prompt(Generic[T]):
     streams: bool = False
     budget: Budget | None = None
     cache: float | None = None
+    semantic: Semantic | None = None
 
     @property
     def reference(self) -> str:
@@ -155,6 +157,7 @@ def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are
     stream: bool = False,
     budget: Budget | str | None = None,
     cache: Duration | None = None,
+    semantic: Semantic | None = None,
 ) -> Prompt[Output]:
     """Declare a typed model call: what is asked, in which form the answer comes, and of which models.
 
@@ -167,7 +170,7 @@ def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are
     wrong with it, or None. `fallback_on_refusal`: whether the next candidate may answer what one refused.
     `stream`: whether calls publish what the model writes in the run's stream. `budget`: what all calls of this prompt
     may come to, such as `"$5/day"`. `cache`: how long a clean answer is given again to whoever asks exactly the same,
-    such as `"24h"`; 0 for never. `hedge`: whether a second model or credential may be asked when the first is
+    such as `"24h"`; 0 for never. `semantic`: the permission to give it again to similar questions too. `hedge`: whether a second model or credential may be asked when the first is
     unusually late. `on_outage`: what
     follows when no model can answer: `"fail"`, `Fallback(value)`, `"stale"` for an earlier answer, `"reschedule"` to
     try later. `policy`: all of these together; what is named by itself beats it. What is None or empty is left to the
@@ -203,7 +206,11 @@ def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are
     codec = TypedCodec(Answer[output], f"the answer of {where}")  # type: ignore[valid-type]
     kept = None if cache is None else seconds(cache)
     bound = _own_budget(budget, where)
-    return Prompt(name, parsed, form, policy, system, tuple(validators), version, codec, stream, bound, kept)
+    if semantic is not None:
+        semantic = semantic.checked(parsed, kept=kept, temperature=policy.temperature, where=where)
+    return Prompt(
+        name, parsed, form, policy, system, tuple(validators), version, codec, stream, bound, kept, semantic
+    )
 
 
 def _own_budget(budget: Budget | str | None, where: str) -> Budget | None:

@@ -71,6 +71,12 @@ class Template:
         """The text before the first field, which is the same in every call."""
         return "".join(takewhile(lambda part: isinstance(part, str), self.parts))  # type: ignore[arg-type]
 
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """The variables that are always filled in as they are, and never by a value inside them."""
+        inside = {part.path[0] for part in self.parts if isinstance(part, Field) and len(part.path) > 1}
+        return tuple(name for name in self.variables if name not in inside)
+
     def check(self, variables: Mapping[str, object], where: str) -> None:
         """Raise `InvalidInput`, naming `where`, unless `variables` are those of the template, with every field."""
         missing = [name for name in self.variables if name not in variables]

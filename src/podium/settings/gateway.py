@@ -33,7 +33,8 @@ class GatewaySettings:
     `budgets`: what may be spent. `unpriced`: whether budgets of money refuse a model whose price nobody knows, or let it
     pass unseen. `cache`: how long a clean answer is given again to whoever asks the same, for prompts that
     do not say; None for never. `cache_stale`: how long after that it is kept for the case that no model can be reached.
-    `cache_bytes`: what all answers together may take on disk; the oldest go first.
+    `cache_bytes`: what all answers together may take on disk; the oldest go first. `cache_questions`: how many of the latest questions
+    of a prompt with `semantic=` a new one is compared with, for each tenant and each value of its other variables.
     """
 
     models: tuple[str, ...] = ("local:smollm2",)
@@ -64,3 +65,4 @@ class GatewaySettings:
     cache: float | None = None
     cache_stale: float = 604_800.0
     cache_bytes: int = 100_000_000
+    cache_questions: int = 2_000

@@ -38,6 +38,7 @@ from podium.storage.tables.spending import (
     budget_windows,
     cached_answers,
     prompt_versions,
+    similar_questions,
     vendor_batches,
 )
 from podium.storage.tables.triggers import emitted, emitted_keys, triggers
@@ -82,6 +83,7 @@ __all__ = [
     "requests",
     "reviews",
     "runs",
+    "similar_questions",
     "triggers",
     "vendor_batches",
 ]

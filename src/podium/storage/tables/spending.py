@@ -71,6 +71,29 @@ cached_answers = Table(
 Index("ix_cached_answers_expires_at", cached_answers.c.expires_at)
 Index("ix_cached_answers_stored_at", cached_answers.c.stored_at)
 
+similar_questions = Table(
+    "similar_questions",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+    Column("embeddings", Text, nullable=False),
+    Column("stored_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
+"""The questions of kept answers that may be given for similar ones, by the keys of the answers."""
+
+Index(
+    "ix_similar_questions_scope",
+    similar_questions.c.tenant,
+    similar_questions.c.scope,
+    similar_questions.c.stored_at,
+)
+Index("ix_similar_questions_expires_at", similar_questions.c.expires_at)
+Index("ix_similar_questions_stored_at", similar_questions.c.stored_at)
+
 prompt_versions = Table(
     "prompt_versions",
     metadata,
