@@ -11,7 +11,7 @@ import pytest
 
 from podium import Answer, InvalidInput, NoAnswer, NotInRun, RunFailed, prompt, workflow
 from podium.domain.answers import FailureKind
-from podium.gateway import batching
+from podium.gateway.batches import batching
 from podium.ports.models import ModelFailure, ModelRequest
 from podium.providers import Script
 from tests.support.apps import App, app_on, until

@@ -20,11 +20,11 @@ from tests.wire import Received, Reply, WireServer, reset
 from tests.wire.batches import BatchService, MessageBatches, ResponseBatches, answered, succeeded
 
 PROGRAM = """
-from podium.gateway import batch_submission, batching
-from podium.gateway.batches import Batches
+from podium.gateway.batches import batching, submission
+from podium.gateway.batches.batches import Batches
 
 batching._FIRST_LOOK = batching._RAREST_LOOK = 0.02
-batch_submission._SOONEST = 0.02
+submission._SOONEST = 0.02
 write = prompt("write", "Say: {{text}}", models=[{name!r}], max_tokens=100)
 judged = Batches._judged
 

@@ -10,7 +10,7 @@ import pytest
 
 from podium import Answer, Breach, Budget, BudgetExceeded, GatewaySettings, RunState, prompt, workflow
 from podium.domain.money import Money
-from podium.gateway import batch_plans, batch_submission, batching
+from podium.gateway.batches import batching, plans, submission
 from podium.providers import Script
 from podium.providers.vendors import VENDORS as KNOWN
 from tests.support.apps import until
@@ -196,7 +196,8 @@ async def test_where_the_budget_says_so_a_candidate_that_takes_no_batches_is_ask
     async with WireServer("anthropic") as server:
         server.always(service)
         flow = asking(server.name("claude-haiku-4-5"), "scripted:small")
-        budget = Budget("300 tokens/day", breach=Breach.CHEAPER)
+        # Too little for the batch, and for any one of its requests; the other candidate costs nothing.
+        budget = Budget("$0.0001/day", breach=Breach.CHEAPER)
         async with app_of(
             database,
             flow,
@@ -272,7 +273,7 @@ async def test_failed_looks_count_for_the_breaker_and_the_batch_is_collected_all
 
 
 async def test_more_than_one_batch_may_hold_goes_in_several(database, monkeypatch):
-    monkeypatch.setattr(batch_plans, "MOST_TOGETHER", 10)
+    monkeypatch.setattr(plans, "MOST_TOGETHER", 10)
     items = [f"n{n}n" for n in range(25)]
     service = MessageBatches(lambda body: succeeded(said(body)))
     async with WireServer("anthropic") as server:
@@ -300,7 +301,7 @@ async def test_a_waiting_run_says_for_which_batch_where_and_since_when(database,
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether a batch was taken is looked up at once."""
-    monkeypatch.setattr(batch_submission, "_SOONEST", 0.01)
+    monkeypatch.setattr(submission, "_SOONEST", 0.01)
 
 
 @pytest.mark.usefixtures("soon")

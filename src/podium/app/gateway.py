@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from podium.domain.budgets import Budget
 from podium.domain.ids import new_run_id
 from podium.domain.policies import PromptPolicy
-from podium.gateway.batch_work import BatchMeans
-from podium.gateway.batches import Batches
+from podium.gateway.batches.batches import Batches
+from podium.gateway.batches.work import BatchMeans
 from podium.gateway.budgets.budgets import Budgets
 from podium.gateway.budgets.held import Reservations
 from podium.gateway.budgets.purse import Purses

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from podium.domain.operations import Execute
-from podium.gateway.batches import Batches
-from podium.gateway.batching import Cancellation, Collection, Planning, Submission
+from podium.gateway.batches.batches import Batches
+from podium.gateway.batches.batching import Cancellation, Collection, Planning, Submission
 from podium.ports.execution import AttemptContext, Executor
 
 

@@ -19,7 +19,7 @@ from podium.domain.operations import Codec, Execute, Intent, OperationKind
 from podium.domain.policies import Fallback, Outage, PromptPolicy
 from podium.domain.retries import RetryPolicy
 from podium.domain.values import TypedCodec, fingerprint
-from podium.gateway import batching
+from podium.gateway.batches import batching
 from podium.gateway.cache.semantic import Semantic
 from podium.gateway.output.form import OutputForm
 from podium.gateway.streaming import AnswerPart

@@ -10,8 +10,8 @@ from typing import Final
 from podium.domain.answers import FailureKind
 from podium.domain.batches import BatchTicket, batch_mark
 from podium.domain.errors import BudgetExceeded, PodiumError, Retryable
-from podium.gateway.batch_work import OF_THE_BATCH, BatchMeans, Log, holder_of, over, request_of
-from podium.gateway.batching import Submission
+from podium.gateway.batches.batching import Submission
+from podium.gateway.batches.work import OF_THE_BATCH, BatchMeans, Log, holder_of, over, request_of
 from podium.gateway.failures import RULES, Action, Fault
 from podium.gateway.policy import CallPolicy
 from podium.gateway.traffic import Held, Wish

@@ -11,7 +11,7 @@ from podium.domain.answers import CallAttempt, FailureKind
 from podium.domain.errors import PodiumError
 from podium.domain.ids import digest
 from podium.domain.policies import PromptPolicy
-from podium.gateway.batch_values import BatchPlan
+from podium.gateway.batches.values import BatchPlan
 from podium.gateway.budgets.held import Reservations
 from podium.gateway.cache.answers import AnswerCache, Question
 from podium.gateway.cache.key import cache_key

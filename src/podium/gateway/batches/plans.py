@@ -10,9 +10,9 @@ from pydantic_core import to_json
 
 from podium.domain.answers import AnyAnswer, CallAttempt, FailureKind
 from podium.domain.errors import BudgetExceeded, PodiumError
-from podium.gateway.batch_values import BatchPlan
-from podium.gateway.batch_work import BatchMeans, holder_of, question_of, request_of
-from podium.gateway.batching import Planning
+from podium.gateway.batches.batching import Planning
+from podium.gateway.batches.values import BatchPlan
+from podium.gateway.batches.work import BatchMeans, holder_of, question_of, request_of
 from podium.gateway.cache.answers import told
 from podium.gateway.policy import CallPolicy
 from podium.ports.batches import BatchLimits, BatchProvider

@@ -15,7 +15,7 @@ from podium.domain.errors import PodiumError, Retryable, StepFailed
 from podium.domain.operations import Codec, Execute, Intent, OperationKind, WaitUntil
 from podium.domain.retries import RetryPolicy
 from podium.domain.values import TypedCodec, fingerprint
-from podium.gateway.batch_values import Answers, BatchPlan, Plans
+from podium.gateway.batches.values import Answers, BatchPlan, Plans
 from podium.gateway.cache.answers import told
 from podium.ports.run import CurrentRun
 

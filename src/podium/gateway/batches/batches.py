@@ -11,10 +11,10 @@ from podium.domain.answers import Answer, AnyAnswer, CallAttempt, FailureKind, U
 from podium.domain.batches import BatchTicket, batch_mark
 from podium.domain.errors import PodiumError, Retryable
 from podium.domain.money import Money
-from podium.gateway.batch_plans import BatchPlans
-from podium.gateway.batch_submission import BatchSubmissions, route_with
-from podium.gateway.batch_work import BatchMeans, Log, holder_of, over, question_of, request_of
-from podium.gateway.batching import Cancellation, Collection, Planning, Submission, Target
+from podium.gateway.batches.batching import Cancellation, Collection, Planning, Submission, Target
+from podium.gateway.batches.plans import BatchPlans
+from podium.gateway.batches.submission import BatchSubmissions, route_with
+from podium.gateway.batches.work import BatchMeans, Log, holder_of, over, question_of, request_of
 from podium.gateway.failures import Fault
 from podium.gateway.judgement import Accepted, judged
 from podium.gateway.ledger import ACCEPTED, Ledger, Trial
