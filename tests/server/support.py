@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
@@ -69,7 +70,9 @@ class Running:
 
     def http(self, key: str | None = None) -> httpx.AsyncClient:
         """A plain client."""
-        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        headers = {"content-type": "application/json"}
+        if key is not None:
+            headers["authorization"] = f"Bearer {key}"
         return httpx.AsyncClient(base_url=self.origin, headers=headers, timeout=20)
 
     async def log(self, rows: int) -> list[ServedRequest]:
@@ -92,7 +95,7 @@ async def serving(
     host: str = "127.0.0.1",
     public: bool = False,
     retention: RetentionSettings | None = None,
-    **options: float,
+    **options: Any,
 ) -> AsyncIterator[Running]:
     """Serve until left. `aliases` name one model each, or several with commas."""
     names = {name: tuple(models.split(",")) for name, models in (aliases or {}).items()}

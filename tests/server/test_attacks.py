@@ -161,7 +161,10 @@ async def test_what_a_client_says_of_itself_goes_to_no_upstream_and_the_upstream
     token = await new_key(tmp_path)
     async with WireServer() as wire:
         wire.reply(Raw(b'{"ok":1}', headers=(("set-cookie", "a=b"), ("openai-organization", "org-secret"))))
-        async with serving(tmp_path, environment=openai_at(wire)) as server, server.http(token) as client:
+        async with (
+            serving(tmp_path, environment=openai_at(wire), hosts=("evil.example",)) as server,
+            server.http(token) as client,
+        ):
             headers = {
                 "cookie": "session=1",
                 "openai-organization": "theirs",

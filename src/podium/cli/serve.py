@@ -52,6 +52,20 @@ def serve(
         list[str] | None,
         typer.Option("--alias", help="NAME=provider:model[,provider:model]; may be repeated."),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host", metavar="NAME", help="A name of this server, as behind a proxy; may be repeated."
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-origin",
+            metavar="URL",
+            help="Pages that may call it from a browser: https://chat.example; may be repeated.",
+        ),
+    ] = None,
     model: Models = None,
     keep_requests: Annotated[
         str, typer.Option(metavar="AGE", help="Delete rows of the log of requests at this age: `90d`.")
@@ -79,7 +93,11 @@ def serve(
             "--model is for the prompts of FILE.py: name one, or use --alias for clients' models."
         )
     loaded = None if file is None else load_file(file)
-    options = ServerSettings(aliases=_aliases(alias or ()))
+    options = ServerSettings(
+        aliases=_aliases(alias or ()),
+        hosts=tuple(name.lower() for name in allow_host or ()),
+        origins=tuple(origin.rstrip("/") for origin in allow_origin or ()),
+    )
     # The file's budgets bound what clients spend too; what overrides its prompts' models does not concern clients.
     gateway = GatewaySettings(budgets=loaded.budgets if loaded is not None else ())
     retention = RetentionSettings(

@@ -16,6 +16,7 @@ from podium.server.asking import key_of, most_of, parsed, target_of
 from podium.server.call import ModelCall
 from podium.server.errors import ApiError, of_failure, of_refusal
 from podium.server.http import ClientGone, Exchange
+from podium.server.origins import check_json
 from podium.server.pass_through import pass_through
 
 _BYTES_PER_TOKEN = 4
@@ -54,6 +55,7 @@ async def answer(exchange: Exchange, serving: Serving, route: ModelRoute) -> Non
 
 async def _answered(exchange: Exchange, serving: Serving, route: ModelRoute, account: Account) -> None:
     key = account.key = key_of(exchange, serving)
+    check_json(exchange)
     body = await exchange.body()
     asked = parsed(body)
     account.model = str(asked.get("model", ""))

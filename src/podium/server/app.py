@@ -13,6 +13,7 @@ from podium.app.serving import Serving
 from podium.server.answering import ModelRoute, answer
 from podium.server.errors import ApiError
 from podium.server.http import ClientGone, Exchange, Receive, Scope, Send
+from podium.server.origins import answer_preflight, check_caller
 from podium.server.routes import chat, embeddings, responses
 from podium.server.routes.health import show_health
 from podium.server.routes.models import list_models, show_model
@@ -53,6 +54,9 @@ class App:
 
     async def _answer(self, exchange: Exchange, serving: Serving) -> None:
         try:
+            check_caller(exchange, public=serving.public)
+            if await answer_preflight(exchange):
+                return
             route = MODEL_ROUTES.get(exchange.scope["path"])
             if route is not None and exchange.scope["method"] == "POST":
                 await answer(exchange, serving, route)

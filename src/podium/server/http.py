@@ -34,6 +34,7 @@ class Exchange:
     """A request on its way to being answered.
 
     `id` names it to the client and in the log, `started` is the clock of `elapsed`, `status` what was answered so far.
+    `own_headers` go with every reply.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, settings: ServerSettings) -> None:
@@ -43,6 +44,7 @@ class Exchange:
         self.status = 0
         self.gone = False
         self.started = time.perf_counter()
+        self.own_headers: tuple[Header, ...] = ((b"x-request-id", self.id.encode()),)
         self._receive = receive
         self._send = send
 
@@ -55,6 +57,10 @@ class Exchange:
         """Return a header of the request by its name in small letters, None when it is absent or given twice."""
         found = [value for key, value in self.scope["headers"] if key == name]
         return found[0] if len(found) == 1 else None
+
+    def headers(self, name: bytes) -> list[str]:
+        """Return all that the request says under a header's name in small letters."""
+        return [value.decode("latin-1") for key, value in self.scope["headers"] if key == name]
 
     async def body(self) -> bytes:
         """Return the request's body; raises `ApiError` when it is too long or too slow."""
@@ -107,8 +113,8 @@ class Exchange:
     async def begin(self, status: int, headers: tuple[Header, ...]) -> None:
         """Send the head of the reply."""
         self.status = status
-        own = (b"x-request-id", self.id.encode())
-        await self._send({"type": "http.response.start", "status": status, "headers": [own, *headers]})
+        all_headers = [*self.own_headers, *headers]
+        await self._send({"type": "http.response.start", "status": status, "headers": all_headers})
 
     async def put(self, data: bytes, *, more: bool = True) -> None:
         """Send a piece of the reply's body; raises `ClientGone` when the client does not take it in time."""

@@ -14,7 +14,6 @@ import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import FrameType
@@ -28,6 +27,7 @@ from podium.domain.errors import InvalidInput
 from podium.domain.money import Money
 from podium.domain.requests import ServedRequest
 from podium.server.app import App
+from podium.server.origins import is_loopback
 from podium.server.protocol import BoundedProtocol
 from podium.settings import GatewaySettings, RetentionSettings, ServerSettings, Settings
 
@@ -71,16 +71,6 @@ class Server:
         # uvicorn's own lines, of what strangers send, are no log that anybody keeps.
         logging.getLogger().addHandler(logging.NullHandler())
         return App(self.opening)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a server that listens on `host` is reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -13,6 +13,9 @@ class ServerSettings:
     """How the server works. Times in seconds, sizes in bytes.
 
     `aliases`: names of one's own for models, each for one candidate or several in order.
+    `hosts`: names, beside those of this machine, under which a server that only this machine can reach is called, as
+    behind a proxy. `origins`: pages, such as `https://chat.example`, that may call the server from a browser. `*` in
+    either allows all.
     `max_body`: the longest request that is taken. `max_reply`: the longest reply, unless it is streamed.
     `receive`: how long a client may take to send its request's head, and its body. `send`: how long it may take to
     take a piece of the reply. `connect`, `first_byte`, `silence`, `total`: deadlines of an upstream: for the
@@ -25,6 +28,8 @@ class ServerSettings:
     """
 
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     max_body: int = 16 * 1024 * 1024
     max_reply: int = 64 * 1024 * 1024
     receive: float = 30.0
