@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -20,10 +21,11 @@ from podium.server.call import ModelCall
 from podium.server.errors import ApiError, Header, of_failure
 from podium.server.forwarding import forwarded
 from podium.server.http import EVENTS, Exchange
-from podium.server.usage import UsageTap, counted
+from podium.server.usage import StreamTap, counted, without
 
 # What of the client's headers goes on to the upstream: never who it is, nor with what key.
-_UP = ("openai-beta", "idempotency-key")
+_UP = ("openai-beta",)
+_IDEMPOTENCY = "idempotency-key"
 # What of the upstream's goes back: nothing of whose account it is, nor of its limits, which all keys share.
 _DOWN = (
     "content-type",
@@ -65,14 +67,15 @@ async def pass_through(
         )
         account.usage = None
         async with asyncio.timeout(settings.first_byte if streamed else settings.total) as deadline:
-            reply = await call.serving.wire.post(upstream, path, sent, _upward(exchange, streamed=streamed))
+            reply = await call.serving.wire.post(upstream, path, sent, _upward(call, streamed=streamed))
             if reply.status != 200:
                 await _refused(exchange, reply, upstream, account, passage)
             elif reply.headers.get("content-type", "").startswith("text/event-stream"):
-                await _stream(exchange, reply, account, deadline, UsageTap(hide=hide))
+                tap = StreamTap(hide=hide, key=upstream.key)
+                await _stream(exchange, reply, account, deadline, tap)
             else:
-                await _whole(exchange, reply, account)
-        _replied(passage, account)
+                await _whole(exchange, reply, upstream, account)
+        _ended(passage, account)
     except TimeoutError:
         said = f"{upstream.name} did not answer in time"
         if passage is not None:
@@ -92,12 +95,15 @@ async def pass_through(
             reply.close()
 
 
-def _replied(passage: Passage, account: Account) -> None:
-    passage.replied(account.usage or Usage(), account.first_token)
+def _ended(passage: Passage, account: Account) -> None:
+    if account.error is None:
+        passage.replied(account.usage or Usage(), account.first_token)
+    else:
+        passage.failed(_kind_of_event(account.error), f"it told of an error: {account.error}")
 
 
-async def _whole(exchange: Exchange, reply: WireReply, account: Account) -> None:
-    content = await reply.read(exchange.settings.max_reply)
+async def _whole(exchange: Exchange, reply: WireReply, upstream: Upstream, account: Account) -> None:
+    content = without(await reply.read(exchange.settings.max_reply), upstream.key.encode())
     account.first_token = exchange.elapsed
     await exchange.respond(reply.status, content, _downward(reply))
     found = counted(content)
@@ -106,7 +112,7 @@ async def _whole(exchange: Exchange, reply: WireReply, account: Account) -> None
 
 
 async def _stream(
-    exchange: Exchange, reply: WireReply, account: Account, deadline: asyncio.Timeout, tap: UsageTap
+    exchange: Exchange, reply: WireReply, account: Account, deadline: asyncio.Timeout, tap: StreamTap
 ) -> None:
     clock = asyncio.get_running_loop().time
     allowed = exchange.settings.silence + exchange.settings.send
@@ -127,6 +133,8 @@ async def _stream(
     finally:
         if tap.counted is not None:
             account.usage, account.cost = tap.counted.usage, tap.counted.cost
+        if tap.error is not None:
+            account.error = f"upstream_{tap.error}"
 
 
 async def _refused(
@@ -150,7 +158,7 @@ async def _refused(
             code="upstream_error",
             kind=account.error,
         )
-    content = content.replace(upstream.key.encode(), b"[key]")
+    content = without(content, upstream.key.encode())
     headers = _downward(reply)
     if not _is_error(content):
         failed = ApiError(
@@ -187,6 +195,21 @@ def _kind_of(status: int, content: bytes) -> FailureKind | None:
             return FailureKind.SERVER if status >= 500 or status == 408 else None
 
 
+def _kind_of_event(error: str) -> FailureKind:
+    """Return what an error within a stream says of the service."""
+    match error:
+        case "upstream_insufficient_quota":
+            return FailureKind.QUOTA
+        case _ if "rate_limit" in error:
+            return FailureKind.RATE_LIMIT
+        case _ if "overloaded" in error:
+            return FailureKind.OVERLOADED
+        case _ if "invalid" in error or "content" in error or "context" in error:
+            return FailureKind.BAD_REQUEST
+        case _:
+            return FailureKind.SERVER
+
+
 def _asked_to_wait(reply: WireReply) -> float | None:
     """Return for how many seconds the upstream asked to be left alone."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
@@ -206,12 +229,19 @@ def _is_error(content: bytes) -> bool:
         return False
 
 
-def _upward(exchange: Exchange, *, streamed: bool) -> dict[str, str]:
+def _upward(call: ModelCall, *, streamed: bool) -> dict[str, str]:
     headers = {"Accept": "text/event-stream" if streamed else "application/json"}
-    for name, value in exchange.scope["headers"]:
-        key = name.decode("latin-1")
-        if key in _UP:
-            headers[key] = value.decode("latin-1")
+    for name in _UP:
+        value = call.exchange.header(name.encode())
+        if value is not None:
+            headers[name] = value.decode("latin-1")
+    wished = call.exchange.header(_IDEMPOTENCY.encode())
+    if wished is not None:
+        key = call.account.key
+        whose = ("", "") if key is None else (key.tenant, key.name)
+        # All clients share the upstream's key: one must not be given what another's request was answered.
+        scoped = hashlib.sha256(repr((*whose, wished)).encode()).hexdigest()
+        headers[_IDEMPOTENCY] = f"podium-{scoped}"
     return headers
 
 

@@ -1,4 +1,4 @@
-"""What a reply says that it took, found in its bytes without reading the rest."""
+"""What a reply says that it took, or that went wrong, found in its bytes without reading the rest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from podium.domain.answers import Usage
 from podium.domain.money import Money
 
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_ERROR = b'"error"'
+_PLAIN = re.compile(r"[a-z0-9_]{1,60}")
 _LONGEST_LINE = 8 * 1024 * 1024
+_MASK = b"[key]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +36,51 @@ def counted(body: bytes) -> Counted | None:
         return None
 
 
-class UsageTap:
+def without(data: bytes, key: bytes) -> bytes:
+    """Return `data` with the upstream's `key` masked."""
+    return data.replace(key, _MASK) if key and key in data else data
+
+
+class StreamTap:
     """Stands in a stream of events: hands the lines on as they come, and keeps what the reply counted.
 
-    `hide`: the event that holds nothing but the usage was not asked for by the client, and is not handed on.
+    `hide`: the event that holds nothing but the usage was not asked for by the client, and is not handed on. `key`: the
+    upstream's, which no client is to see. `error` is the class of an error that the stream told of, None without any.
     """
 
-    def __init__(self, *, hide: bool) -> None:
+    def __init__(self, *, hide: bool, key: str) -> None:
         self._hide = hide
+        self._key = key.encode()
         self._rest = b""
         self.counted: Counted | None = None
+        self.error: str | None = None
 
     def feed(self, chunk: bytes) -> bytes:
-        """Take a chunk and return what may be handed on: whole lines."""
+        """Take a chunk and return what may be handed on: whole lines, so that no key stands in two of them."""
         data = self._rest + chunk if self._rest else chunk
         end = data.rfind(b"\n") + 1
         if end == 0 and len(data) > _LONGEST_LINE:
-            end = len(data)
+            data = without(data, self._key)
+            # What is left may be the beginning of a key.
+            end = len(data) - len(self._key)
         self._rest = data[end:]
-        lines = data[:end]
-        return self._searched(lines) if _USAGE.search(lines) else lines
+        return self._read(data[:end])
 
     def rest(self) -> bytes:
         """Return what is left after the last chunk."""
         rest, self._rest = self._rest, b""
-        return self._searched(rest) if _USAGE.search(rest) else rest
+        return self._read(rest)
+
+    def _read(self, lines: bytes) -> bytes:
+        lines = without(lines, self._key)
+        if _ERROR in lines:
+            self._look_for_errors(lines)
+        return self._searched(lines) if _USAGE.search(lines) else lines
+
+    def _look_for_errors(self, lines: bytes) -> None:
+        for line in lines.splitlines():
+            if self.error is None and line.startswith(b"data:") and _ERROR in line:
+                self.error = _error_in(line[5:])
 
     def _searched(self, lines: bytes) -> bytes:
         kept = [line for line in lines.splitlines(keepends=True) if not self._is_hidden(line)]
@@ -75,6 +98,24 @@ class UsageTap:
             return False
         self.counted = found
         return self._hide and event.get("choices") == []
+
+
+def _error_in(data: bytes) -> str | None:
+    try:
+        event = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(event, Mapping):
+        return None
+    told = event.get("error")
+    if told is None and isinstance(event.get("response"), Mapping):
+        told = event["response"].get("error")
+    if told is None and event.get("type") == "error":
+        told = {"code": event.get("code")}
+    if not told:
+        return None
+    named = (told.get("code"), told.get("type")) if isinstance(told, Mapping) else ()
+    return next((each for each in named if isinstance(each, str) and _PLAIN.fullmatch(each)), "error")
 
 
 def _of(reply: Any) -> Counted | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -15,15 +17,25 @@ from podium.settings.storage import StorageSettings
 READERS: Final = 4
 """How many reads may go on at once."""
 
+OWNER_ONLY: Final = 0o600
+"""Who may read and write a new file: it holds what was said, and what it is worth to others is not known here."""
+
 _SYNCHRONOUS: Final = ("OFF", "NORMAL", "FULL", "EXTRA")
 
 
 def connect(path: Path, settings: StorageSettings, *, create: bool = False) -> sqlite3.Connection:
-    """Open the file, which must exist unless it may be `create`d. Transactions begin only where we say so."""
+    """Open the file, which must exist unless it may be `create`d, for this user alone.
+
+    Transactions begin only where we say so.
+    """
     if settings.synchronous.upper() not in _SYNCHRONOUS:
         raise InvalidInput(
             f"storage setting synchronous must be one of {', '.join(_SYNCHRONOUS)}, not {settings.synchronous!r}"
         )
+    if create:
+        # Its write-ahead log and shared memory get what the file has.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY))
     raw = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
         uri=True,

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from podium.domain.errors import StorageUnavailable
 from podium.storage.owner import Owner
+from podium.storage.sqlite.connections import OWNER_ONLY
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -29,7 +30,8 @@ def lock_path(path: Path) -> Path:
 
 def take_lock(path: Path) -> BaseFileLock | None:
     """Take the lock of the database at `path` and return it, or None when another process holds it."""
-    lock = FileLock(lock_path(path), thread_local=False)
+    # An existing lock keeps its mode.
+    lock = FileLock(lock_path(path), mode=_mode(path), thread_local=False)
     try:
         lock.acquire(timeout=_PATIENCE, poll_interval=0.02)
     except Timeout:
@@ -39,6 +41,14 @@ def take_lock(path: Path) -> BaseFileLock | None:
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from error
     return lock
+
+
+def _mode(path: Path) -> int:
+    """Return who may use the lock: whoever may use the database."""
+    try:
+        return path.stat().st_mode & 0o666
+    except OSError:
+        return OWNER_ONLY
 
 
 def is_owned(path: str | Path) -> bool:
