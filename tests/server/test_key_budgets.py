@@ -160,7 +160,7 @@ async def test_what_others_have_set_aside_is_waited_for_and_then_told_as_such(tm
             with pytest.raises(openai.RateLimitError) as caught:
                 await ask(client, "openai:x", max_tokens=2)
             [chunk async for chunk in await slow]
-    assert (caught.value.code, caught.value.response.headers["retry-after"]) == ("budget_reserved", "1")
+    assert (caught.value.code, caught.value.response.headers["retry-after"]) == ("rate_limit_exceeded", "1")
 
 
 @contextmanager

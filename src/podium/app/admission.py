@@ -29,6 +29,7 @@ class Limit(StrEnum):
     CONCURRENCY = "concurrency"
     BUDGET = "budget"
     RESERVED = "reserved"
+    SIZE = "size"
     UNPRICED = "unpriced"
 
 
@@ -135,11 +136,20 @@ class Admission:
 def _refused(error: BudgetExceeded, budget: Budget, charge: Charge) -> Refused:
     whose = "this key" if budget.scope is Scope.KEY else f"the {error.subject}"
     said = f"{whose} has a limit of {budget}, which this request would exceed"
+    if budget.share(charge) > error.limit:
+        # Neither waiting nor another day would help.
+        return Refused(
+            Limit.SIZE,
+            f"{whose} has a limit of {budget}, and this request alone may come to "
+            f"{budget.shown(budget.share(charge))}: lower max_tokens, or send less",
+        )
     is_room = error.spent + budget.share(charge) <= error.limit
     if is_room and budget.unit is not Unit.REQUESTS:
         return Refused(
             Limit.RESERVED, f"{said} if all others that are on their way take what they may", _SOON
         )
+    if budget.unit is not Unit.REQUESTS:
+        said += f" ({budget.shown(error.spent)} of {budget.shown(error.limit)} are used)"
     if error.resets_at is None:
         return Refused(Limit.BUDGET, f"{said}; it does not begin anew")
     at = datetime.fromtimestamp(error.resets_at, UTC)

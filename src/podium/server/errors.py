@@ -88,9 +88,17 @@ def of_refusal(refused: Refused) -> ApiError:
             code = f"{refused.limit}_limit_exceeded"
             return ApiError(429, refused.message, type="rate_limit_error", code=code, headers=headers)
         case Limit.RESERVED:
+            # Retried by clients like any other limit, and told apart in the log.
             return ApiError(
-                429, refused.message, type="rate_limit_error", code="budget_reserved", headers=headers
+                429,
+                refused.message,
+                type="rate_limit_error",
+                code="rate_limit_exceeded",
+                kind="budget_reserved",
+                headers=headers,
             )
+        case Limit.SIZE:
+            return bad_request(refused.message, "max_tokens", "request_exceeds_budget")
         case Limit.BUDGET:
             headers = (*headers, _DO_NOT_RETRY)
             return ApiError(
