@@ -14,7 +14,7 @@ from podium.app.bookkeeping import Bookkeeper
 from podium.app.database import make_database
 from podium.app.keys import Keyring
 from podium.app.prices import Price, priced_by
-from podium.app.requests import RequestLog
+from podium.app.requests import LogTrouble, RequestLog
 from podium.app.targets import Targets
 from podium.domain.errors import InvalidInput
 from podium.domain.ids import new_run_id
@@ -68,8 +68,10 @@ async def open_serving(
     scripts: Mapping[str, Script] | None = None,
     price: Price | None = None,
     told: Callable[[Sequence[ServedRequest]], None] | None = None,
+    warned: Callable[[LogTrouble], None] | None = None,
 ) -> AsyncIterator[Serving]:
-    """Open everything, making the database if there is none; `told` hears of each batch of requests in the log.
+    """Open everything, making the database if there is none; `told` hears of each batch of requests in the log, `warned`
+    when that cannot be written.
 
     Raises `StorageUnavailable`, and `InvalidInput` or `CredentialMissing` for an alias that cannot be called.
     """
@@ -102,7 +104,9 @@ async def open_serving(
             models = targets.find(served.model).models if known else ()
             return prices(models[0], served.usage) if len(models) == 1 else None
 
-        log = RequestLog(storage, priced, every=server.flush, most=server.max_log_queue, told=told)
+        log = RequestLog(
+            storage, priced, every=server.flush, most=server.max_log_queue, told=told, warned=warned
+        )
         stack.push_async_callback(log.close)
         log.open()
         books = asyncio.create_task(Bookkeeper(storage, settings.retention).work())

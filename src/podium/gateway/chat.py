@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from podium.domain.answers import FailureKind, Usage
 from podium.domain.money import Money
@@ -69,7 +69,8 @@ class Chat:
         nothing is asked again: whoever listens would hear two beginnings.
         """
         own = PromptPolicy(tuple(models), timeout=asked.limits.total, max_tokens=asked.max_tokens)
-        policy = CallPolicy.merged(self._settings, own)
+        # A client would rather be told to come back.
+        policy = replace(CallPolicy.merged(self._settings, own), outlasts_breakers=False)
         now = self._clock()
         self.traffic.called(now)
         line, ledger = Line(policy, asked.messages, now + policy.timeout), Ledger()
@@ -77,7 +78,7 @@ class Chat:
         found = await self._path.follow(call)
         usage, cost = ledger.usage, ledger.cost
         if found is None:
-            raise _failure(line, models, usage, cost)
+            raise _failure(line, models, usage, cost, self._clock())
         candidate, accepted = found
         reply: ModelReply = accepted.value
         known = reply.cost is not None or bool(cost.nanos)
@@ -88,11 +89,16 @@ def _as_said(reply: ModelReply) -> Accepted | Fault:
     return Accepted(reply, _AS_SAID, None)
 
 
-def _failure(line: Line, models: Sequence[str], usage: Usage, cost: Money) -> ModelFailure:
+def _failure(line: Line, models: Sequence[str], usage: Usage, cost: Money, now: float) -> ModelFailure:
     fault = Fault(FailureKind.TIMEOUT, f"there was no time to ask {', '.join(models)}")
     if line.latest is not None:
         fault = line.latest[1]
-    return ModelFailure(fault.kind, fault.message, retry_after=fault.retry_after, usage=usage, cost=cost)
+    wait = fault.retry_after
+    if fault.kind is FailureKind.BREAKER_OPEN and wait is not None:
+        # Of several, the one that may be asked first.
+        held = [each.held.until for each in line.candidates if each.held is not None]
+        wait = max(min([now + wait, *held]) - now, 0.0)
+    return ModelFailure(fault.kind, fault.message, retry_after=wait, usage=usage, cost=cost)
 
 
 class _Listener:

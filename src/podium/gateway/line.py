@@ -125,6 +125,11 @@ class Line:
             candidate.fault = fault
         if held.kind in {FailureKind.LIMITED, FailureKind.RATE_LIMIT}:
             candidate.told = held.until
+        if not self._policy.outlasts_breakers and all(
+            each.held is not None and each.held.is_open for each in self._standing
+        ):
+            self._standing.clear()
+            return Move.FAIL
         until = held.until
         if held.queues and not held.is_known and now < self.deadline - _LAST_LOOK:
             # Others may be done at any time: that is worth waiting for until the end.

@@ -26,6 +26,7 @@ class CallPolicy:
     and how soon. `reasks`: how often each model is shown its latest mistake. `max_tokens`: output of the first
     request. `limits`: deadlines inside one request. `longest`: bytes of a reply that are looked into. `hedge`: whether
     a late request may be raced by a second. `on_outage`: what follows when no model can answer.
+    `outlasts_breakers`: whether the call waits while the breaker of every candidate is open.
     `schema_modes`: how models are brought to JSON, by patterns for their names, the first that fits.
     """
 
@@ -41,6 +42,7 @@ class CallPolicy:
     hedge: bool = False
     on_outage: Outage | Fallback = "fail"
     schema_modes: tuple[tuple[str, SchemaMode], ...] = ()
+    outlasts_breakers: bool = True
 
     @classmethod
     def merged(

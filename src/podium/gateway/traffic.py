@@ -64,7 +64,7 @@ class Held:
     """Why nothing may be sent now, and from when on to ask again.
 
     `queues` are those of all limits in the way, where there will be room earlier or later. Where the time `is_known`,
-    there is room at it for whoever is first in them.
+    there is room at it for whoever is first in them. `is_open`: the breaker lets nobody through before.
     """
 
     until: float
@@ -72,6 +72,7 @@ class Held:
     message: str
     queues: tuple[Turns, ...] = ()
     is_known: bool = False
+    is_open: bool = False
 
 
 @dataclass(slots=True)
@@ -229,7 +230,9 @@ class Traffic:
         if breaker.state is not BreakerState.CLOSED:
             until = breaker.ready_at(now)
             if until > now:
-                return Held(max(until, now + _SHORTEST_WAIT), FailureKind.BREAKER_OPEN, _open(lane, now))
+                is_open = breaker.state is BreakerState.OPEN
+                until = max(until, now + _SHORTEST_WAIT)
+                return Held(until, FailureKind.BREAKER_OPEN, _open(lane, now), is_open=is_open)
         elif wish.extra and lane.cautious >= self._settings.breaker.caution and not breaker.is_proven(now):
             said = f"{lane.cautious} others are finding out whether {name} works"
             return Held(now + LOOK, FailureKind.BREAKER_OPEN, said)

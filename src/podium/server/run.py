@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
-import os
 import signal
 import socket
-import sys
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.context import SpawnProcess
@@ -19,16 +17,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import orjson
 import uvicorn
 
 from podium.app.serving import Serving, open_serving
 from podium.domain.errors import InvalidInput
-from podium.domain.money import Money
-from podium.domain.requests import ServedRequest
 from podium.server.app import App
 from podium.server.origins import is_loopback
 from podium.server.protocol import BoundedProtocol
+from podium.server.reports import Reports
 from podium.settings import GatewaySettings, RetentionSettings, ServerSettings, Settings
 
 _BACKLOG = 2048
@@ -62,9 +58,12 @@ class Server:
 
     def opening(self) -> AbstractAsyncContextManager[Serving]:
         """Open what requests are answered with."""
-        told = _print if self.logs else None
+        reports = Reports(as_json=self.logs)
+        told = reports.requests if self.logs else None
         settings = Settings(gateway=self.gateway, retention=self.retention, server=self.options)
-        return open_serving(self.database, settings, self.environment, public=self.public, told=told)
+        return open_serving(
+            self.database, settings, self.environment, public=self.public, told=told, warned=reports.trouble
+        )
 
     def app(self) -> App:
         """Return the application; called once in each process that serves."""
@@ -193,32 +192,3 @@ class _Quiet(uvicorn.Server):
         # Asked for the second time, it waits for nobody any more.
         self.force_exit = self.should_exit
         self.should_exit = True
-
-
-def _print(batch: Sequence[ServedRequest]) -> None:
-    lines = b"".join(orjson.dumps(_shown(served)) + b"\n" for served in batch)
-    try:
-        sys.stdout.buffer.write(lines)
-        sys.stdout.buffer.flush()
-    except (OSError, ValueError):
-        # Nobody reads any more: later lines go nowhere, and requests are answered all the same.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
-def _shown(served: ServedRequest) -> Mapping[str, object]:
-    cost: Money | None = served.cost
-    return {
-        "at": served.at,
-        "id": served.id,
-        "route": served.route,
-        "key": served.key,
-        "model": served.model,
-        "lane": served.lane,
-        "status": served.status,
-        "input_tokens": served.usage.input_tokens,
-        "output_tokens": served.usage.output_tokens,
-        "cost": None if cost is None else cost.nanos / 1_000_000_000,
-        "latency": round(served.latency, 6),
-        "first_token": served.first_token and round(served.first_token, 6),
-        "error": served.error,
-    }
