@@ -100,7 +100,7 @@ async def serving(
     """Serve until left. `aliases` name one model each, or several with commas."""
     names = {name: tuple(models.split(",")) for name, models in (aliases or {}).items()}
     quick = {"refresh": 0.05, "flush": 0.05, "drain": 5.0, **options}
-    settings = ServerSettings(aliases=names, **quick)  # type: ignore[arg-type]
+    settings = ServerSettings(aliases=names, **quick)
     database = folder / "podium.db"
     server = TestedServer(
         database,

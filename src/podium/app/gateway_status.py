@@ -7,28 +7,50 @@ import logging
 import os
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from podium.domain.errors import PodiumError
 from podium.storage import gateway_status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from podium.domain.gateway_status import GatewayStatus
-    from podium.gateway.gateway import Gateway
+    from podium.gateway.traffic import Traffic
     from podium.ports.storage import Storage
 
 _log = logging.getLogger(__name__)
 _LOOK_EVERY = 1.0
 # Counts that nobody waits for; what a breaker does is written at the next look.
 _WRITE_EVERY = 10.0
+_SIGN_OF_LIFE = 60.0
+_FORGOTTEN = 180.0
+
+
+class Watched(Protocol):
+    """What has a status: the gateway of prompts, or that of a server's clients."""
+
+    @property
+    def traffic(self) -> Traffic:
+        """What it has learnt of providers."""
+        ...
+
+    def status(self, *, at: float, pid: int) -> GatewayStatus:
+        """Return how things stand with the providers, `at` being now in seconds since the epoch."""
+        ...
 
 
 class StatusWriter:
-    """Stores the gateway's status a second after a breaker has changed and, while there is traffic, every ten."""
+    """Stores a gateway's status a second after a breaker has changed and, while there is traffic, every ten.
 
-    def __init__(self, storage: Storage, gateway: Gateway) -> None:
+    Without a `server`, an id, it is that of the process that owns the database. That of a server is stored every
+    minute at least, once it was, and taken away when it ends.
+    """
+
+    def __init__(self, storage: Storage, gateway: Watched, server: str | None = None) -> None:
         self._storage = storage
         self._gateway = gateway
+        self._server = server
         self._stored: tuple[int, int] = (0, 0)
         self._stored_at = float("-inf")
 
@@ -37,8 +59,10 @@ class StatusWriter:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             changes, requests = self._now()
-            is_due = time.monotonic() >= self._stored_at + _WRITE_EVERY
-            if changes != self._stored[0] or (requests != self._stored[1] and is_due):
+            age = time.monotonic() - self._stored_at
+            is_due = requests != self._stored[1] and age >= _WRITE_EVERY
+            is_old = self._server is not None and requests > 0 and age >= _SIGN_OF_LIFE
+            if changes != self._stored[0] or is_due or is_old:
                 await self.write()
 
     async def write(self) -> None:
@@ -46,7 +70,12 @@ class StatusWriter:
         self._stored, self._stored_at = self._now(), time.monotonic()
         status = self._gateway.status(at=time.time(), pid=os.getpid())
         try:
-            await self._storage.write(partial(gateway_status.put_status, status=status))
+            if self._server is None:
+                put = partial(gateway_status.put_status, status=status)
+            else:
+                since = status.at - _FORGOTTEN
+                put = partial(gateway_status.put_server, id=self._server, status=status, since=since)
+            await self._storage.write(put)
         except PodiumError as error:
             _log.warning("the gateway's status was not stored: %s", error)
 
@@ -54,7 +83,12 @@ class StatusWriter:
         """End the work, and store what it has not."""
         task.cancel()
         await asyncio.wait([task])
-        if self._now() != self._stored:
+        if self._server is not None:
+            try:
+                await self._storage.write(partial(gateway_status.remove_server, id=self._server))
+            except PodiumError as error:
+                _log.warning("the server's status was not taken away: %s", error)
+        elif self._now() != self._stored:
             await self.write()
 
     def _now(self) -> tuple[int, int]:
@@ -62,7 +96,7 @@ class StatusWriter:
 
 
 class GatewayView:
-    """The gateway of the process that owns, or last owned, a database. Works beside it."""
+    """The gateways of the process that owns, or last owned, a database, and of those that serve. Works beside them."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -70,3 +104,7 @@ class GatewayView:
     async def status(self) -> GatewayStatus | None:
         """Return the status as it was stored last, or None when no model was called yet."""
         return await self._storage.read(gateway_status.get_status)
+
+    async def servers(self) -> Sequence[GatewayStatus]:
+        """Return how the gateway of each process stands that serves and was asked for a model, by process."""
+        return await self._storage.read(partial(gateway_status.list_servers, since=time.time() - _FORGOTTEN))

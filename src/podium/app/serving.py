@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from podium.app.admission import Admission
 from podium.app.bookkeeping import Bookkeeper
 from podium.app.database import make_database
+from podium.app.gateway_status import StatusWriter
 from podium.app.keys import Keyring
 from podium.app.prices import Price, priced_by
 from podium.app.requests import LogTrouble, RequestLog
@@ -95,8 +96,9 @@ async def open_serving(
         keyring = Keyring(storage, storage.version, refresh=server.refresh)
         stack.push_async_callback(keyring.close)
         await keyring.open()
-        # The holder is this process: no other one settles what it holds.
-        budgets = Budgets(StoredBudgets(storage, new_run_id()), settings.gateway.budgets)
+        # This process: no other one settles what it holds.
+        holder = new_run_id()
+        budgets = Budgets(StoredBudgets(storage, holder), settings.gateway.budgets)
         stack.push_async_callback(budgets.close)
 
         def priced(served: ServedRequest) -> Money | None:
@@ -112,6 +114,8 @@ async def open_serving(
         books = asyncio.create_task(Bookkeeper(storage, settings.retention).work())
         stack.push_async_callback(_ended, books)
         chat = Chat(providers, settings.gateway)
+        status = StatusWriter(storage, chat, holder)
+        stack.push_async_callback(status.close, asyncio.create_task(status.work()))
         yield Serving(
             settings,
             public,

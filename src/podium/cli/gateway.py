@@ -15,6 +15,8 @@ from podium.cli.output import console, jsonable, plain, print_json, shown_due, s
 from podium.cli.waiting import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from podium.domain.gateway_status import GatewayStatus, LaneStatus, LimitStatus
 
 app = typer.Typer(
@@ -28,21 +30,29 @@ app = typer.Typer(
 
 @app.command(epilog="Examples: podium gateway status · podium gateway status --json")
 def status(database: Database = DEFAULT_DATABASE, as_json: AsJson = False) -> None:
-    """Show how the process that works on this database stands with each provider, model and credential.
+    """Show how the process that works on this database, and each that serves, stands with the models.
 
     Credentials are named by their environment variables. What is shown is at most ten seconds old while models are
-    called, breakers at most one; of a process that has ended it is how it ended.
+    called, breakers at most one; of a process that has ended it is how it ended, of a server that has, nothing.
     """
-    found, is_owned = wait_for(lambda: _status(database))
+    found, servers, is_owned = wait_for(lambda: _status(database))
     if as_json:
-        print_json(found and {**jsonable(found), "is_owned": is_owned})
+        shown = {} if found is None else {**jsonable(found), "is_owned": is_owned}
+        print_json({**shown, "servers": jsonable(servers)} if found or servers else None)
         return
-    if found is None:
+    if found is None and not servers:
         console().print("No model has been called yet.")
         return
-    out = console()
-    whose = f"process {found.pid}" + ("" if is_owned else ", or one before it; none works on it now")
-    out.print(Text(plain(f"As of {shown_time(found.at)} UTC, {whose}")))
+    if found is not None:
+        _show(
+            found, f"process {found.pid}" + ("" if is_owned else ", or one before it; none works on it now")
+        )
+    for server in servers:
+        _show(server, f"process {server.pid}, which serves")
+
+
+def _show(found: GatewayStatus, whose: str) -> None:
+    console().print(Text(plain(f"As of {shown_time(found.at)} UTC, {whose}")))
     _print(
         ("provider", "model", "credential", "breaker", "probe", "failed", "on the way", "median", "why"),
         [_lane(lane) for lane in found.lanes],
@@ -59,11 +69,11 @@ def status(database: Database = DEFAULT_DATABASE, as_json: AsJson = False) -> No
     )
 
 
-async def _status(database: Path) -> tuple[GatewayStatus | None, bool]:
+async def _status(database: Path) -> tuple[GatewayStatus | None, Sequence[GatewayStatus], bool]:
     from podium.app.database import open_database
 
     async with open_database(database) as opened:
-        return await opened.gateway.status(), opened.is_owned()
+        return await opened.gateway.status(), await opened.gateway.servers(), opened.is_owned()
 
 
 def _print(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:

@@ -1,4 +1,4 @@
-"""A conversation's next message, asked for from outside: the same path as a prompt's, and no judgement.
+"""A conversation's next message, asked for from outside: the same path as a prompt's, judged by a schema alone.
 
 What a client of the server asks for is the client's business: a reply that was cut off or refused is handed on as such.
 """
@@ -12,17 +12,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from podium.domain.answers import FailureKind, Usage
+from podium.domain.gateway_status import GatewayStatus
 from podium.domain.money import Money
 from podium.domain.policies import PromptPolicy
 from podium.domain.quality import Quality
 from podium.domain.runs import DEFAULT_TENANT
-from podium.gateway.call import Call
+from podium.gateway.call import Call, Judge
 from podium.gateway.failures import Fault
 from podium.gateway.judgement import Accepted
 from podium.gateway.ledger import Ledger
 from podium.gateway.line import Line
+from podium.gateway.output.schema import SchemaJudge
 from podium.gateway.path import PolicyPath
 from podium.gateway.policy import CallPolicy
+from podium.gateway.status import status_of
 from podium.gateway.timing import Timing
 from podium.ports.models import Delta, ModelFailure, ModelProviders, ModelReply, ModelRequest
 from podium.settings.gateway import GatewaySettings
@@ -65,6 +68,9 @@ class Chat:
     ) -> Replied:
         """Return the first reply that one of `models` gives; `asked.limits.total` is the deadline of all of it.
 
+        Where there is a schema, the text is JSON of it, or the model is asked again, then the next. Nobody hears pieces
+        of it, which could not be taken back. Raises `InvalidInput` for what is no schema.
+
         Raises `ModelFailure` of the last candidate's kind. Once a piece of a reply has gone to `asked.on_delta`,
         nothing is asked again: whoever listens would hear two beginnings.
         """
@@ -73,8 +79,11 @@ class Chat:
         policy = replace(CallPolicy.merged(self._settings, own), outlasts_breakers=False)
         now = self._clock()
         self.traffic.called(now)
+        judge: Judge = _as_said
+        if asked.schema is not None:
+            judge, asked = SchemaJudge(asked.schema, policy.longest), replace(asked, on_delta=None)
         line, ledger = Line(policy, asked.messages, now + policy.timeout), Ledger()
-        call = Call(asked, policy, line, ledger, _Listener(asked.on_delta), _as_said, tenant, patient=True)
+        call = Call(asked, policy, line, ledger, _Listener(asked.on_delta), judge, tenant, patient=True)
         found = await self._path.follow(call)
         usage, cost = ledger.usage, ledger.cost
         if found is None:
@@ -83,6 +92,10 @@ class Chat:
         reply: ModelReply = accepted.value
         known = reply.cost is not None or bool(cost.nanos)
         return Replied(reply, candidate.model, usage, cost if known else None)
+
+    def status(self, *, at: float, pid: int) -> GatewayStatus:
+        """Return how things stand with the providers, `at` being now in seconds since the epoch."""
+        return status_of(self.traffic, self._settings.retry_budget, now=self._clock(), at=at, pid=pid)
 
 
 def _as_said(reply: ModelReply) -> Accepted | Fault:

@@ -9,12 +9,12 @@ from typing import Any
 from podium.app.admission import Admitted, Refused
 from podium.app.serving import Serving
 from podium.domain.answers import FailureKind, Usage
-from podium.domain.errors import StorageUnavailable
+from podium.domain.errors import InvalidInput, StorageUnavailable
 from podium.ports.models import ModelFailure
 from podium.server.account import Account
-from podium.server.asking import key_of, most_of, parsed, target_of
+from podium.server.asking import asks_for_json, key_of, most_of, parsed, target_of, with_reasks
 from podium.server.call import ModelCall
-from podium.server.errors import ApiError, of_failure, of_refusal
+from podium.server.errors import ApiError, bad_request, of_failure, of_refusal
 from podium.server.http import ClientGone, Exchange
 from podium.server.origins import check_json
 from podium.server.pass_through import pass_through
@@ -63,6 +63,8 @@ async def _answered(exchange: Exchange, serving: Serving, route: ModelRoute, acc
     elsewhere = target.upstream is not None and target.upstream.priced_at is not None
     limit = "max_tokens" if elsewhere and route.limit == "max_completion_tokens" else route.limit
     most, cap = most_of(body, asked, limit, exchange.settings.max_tokens)
+    if target.upstream is None and asks_for_json(asked):
+        most = with_reasks(most, serving.settings.gateway.reasks, len(target.models))
     await exchange.heeding(
         _paid(ModelCall(exchange, serving, target, asked, account), route, body, most, cap)
     )
@@ -111,3 +113,5 @@ async def _typed(call: ModelCall, route: ModelRoute) -> None:
             # It may have generated what nobody counted.
             call.account.usage = call.account.cost = None
         raise of_failure(failure) from None
+    except InvalidInput as error:
+        raise bad_request(str(error), code="invalid_schema") from None

@@ -19,6 +19,8 @@ _BEARER = b"bearer "
 # No model takes more: longer bodies hold pictures or recordings, whose bytes are no tokens.
 _MOST_INPUT = 2_000_000
 _MOST_OUTPUT = 10_000_000
+# What a re-ask adds at most: the beginning of the reply, and what is wrong with it.
+_REASK = 20_000
 
 
 def key_of(exchange: Exchange, serving: Serving) -> ApiKey | None:
@@ -107,6 +109,19 @@ def most_of(body: bytes, asked: Mapping[str, Any], member: str, default: int) ->
         raise bad_request("n must be a whole number from 1 to 128", "n")
     cap = {} if limits else {member: default}
     return Usage(read, max(limits.values(), default=default) * (times or 1)), cap
+
+
+def asks_for_json(asked: Mapping[str, Any]) -> bool:
+    """Return whether the reply is to be JSON, in the words of either format."""
+    text = asked.get("text")
+    told = (asked.get("response_format"), text.get("format") if isinstance(text, Mapping) else None)
+    return any(isinstance(each, Mapping) and str(each.get("type", "")).startswith("json") for each in told)
+
+
+def with_reasks(most: Usage, reasks: int, models: int) -> Usage:
+    """Return the most that a request may use when each of so many models may be asked again so many times."""
+    times = (1 + reasks) * models
+    return Usage(most.input_tokens * times + _REASK * reasks * models, most.output_tokens * times)
 
 
 def _is_count(value: object, most: int) -> bool:

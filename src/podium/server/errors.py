@@ -67,6 +67,8 @@ _FAILURES: Mapping[FailureKind, tuple[int, str, str]] = MappingProxyType(
         FailureKind.OVERLOADED: (503, "server_error", "upstream_overloaded"),
         FailureKind.LIMITED: (429, "rate_limit_error", "upstream_limit"),
         FailureKind.BREAKER_OPEN: (503, "server_error", "upstream_unavailable"),
+        FailureKind.INVALID_SYNTAX: (502, "server_error", "invalid_output"),
+        FailureKind.INVALID_SCHEMA: (502, "server_error", "invalid_output"),
         FailureKind.TIMEOUT: (504, "server_error", "upstream_timeout"),
         FailureKind.STALL: (504, "server_error", "upstream_timeout"),
     }
@@ -77,7 +79,12 @@ def of_failure(failure: ModelFailure) -> ApiError:
     """Return the error that tells a client of a model's failure."""
     status, kind, code = _FAILURES.get(failure.kind, (502, "server_error", "upstream_error"))
     headers = () if failure.retry_after is None else (retry_after(failure.retry_after),)
-    return ApiError(status, str(failure), type=kind, code=code, kind=failure.kind.value, headers=headers)
+    said = str(failure)
+    if code == "invalid_output":
+        # The model was asked again already.
+        headers = (*headers, _DO_NOT_RETRY)
+        said = f"the model did not answer with JSON of the schema: {said}"
+    return ApiError(status, said, type=kind, code=code, kind=failure.kind.value, headers=headers)
 
 
 def of_refusal(refused: Refused) -> ApiError:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection
 
-HEAD = "0014"
+HEAD = "0015"
 """The revision of the tables in `tables.py`. Revisions are numbers of four digits, so that later sorts after."""
 
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))

@@ -7,7 +7,7 @@ number, which keeps its index small and its newest entries together.
 from __future__ import annotations
 
 from podium.storage.tables.base import RowNumber, inline, metadata
-from podium.storage.tables.gateway import gateway_status
+from podium.storage.tables.gateway import gateway_status, server_status
 from podium.storage.tables.journal import archive_values, archives, blobs, journal, kept_values
 from podium.storage.tables.messages import chunks, event_keys, inbox
 from podium.storage.tables.owner import owner
@@ -83,6 +83,7 @@ __all__ = [
     "requests",
     "reviews",
     "runs",
+    "server_status",
     "similar_questions",
     "triggers",
     "vendor_batches",
