@@ -23,7 +23,7 @@ from podium.domain.money import Money
 from podium.domain.requests import ServedRequest
 from podium.providers import Script
 from podium.server.run import Server, config_of, listen
-from podium.settings import GatewaySettings, RetentionSettings, ServerSettings, Settings
+from podium.settings import GatewaySettings, PriceSettings, RetentionSettings, ServerSettings, Settings
 from tests.wire import WireServer
 
 QUICK = GatewaySettings(retries=0, retry_base=0.001, retry_cap=0.002)
@@ -44,11 +44,12 @@ class TestedServer(Server):
 
     scripts: Mapping[str, Script] = field(default_factory=dict)
     price: Price | None = None
+    prices: PriceSettings = field(default_factory=PriceSettings)
 
     def opening(self) -> AbstractAsyncContextManager[Serving]:
         return open_serving(
             self.database,
-            Settings(gateway=self.gateway, retention=self.retention, server=self.options),
+            Settings(gateway=self.gateway, retention=self.retention, server=self.options, prices=self.prices),
             self.environment,
             public=self.public,
             scripts=self.scripts,
@@ -95,6 +96,7 @@ async def serving(
     host: str = "127.0.0.1",
     public: bool = False,
     retention: RetentionSettings | None = None,
+    prices: PriceSettings | None = None,
     **options: Any,
 ) -> AsyncIterator[Running]:
     """Serve until left. `aliases` name one model each, or several with commas."""
@@ -111,6 +113,7 @@ async def serving(
         retention=retention or RetentionSettings(),
         scripts=scripts or {},
         price=price,
+        prices=prices or PriceSettings(),
     )
     bound = listen(host, 0)
     config = config_of(replace(server, host="0.0.0.0" if public else host))

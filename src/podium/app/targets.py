@@ -19,15 +19,24 @@ _MOST_KNOWN = 1000
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Who is to answer: `models` in order, and the `upstream` when the one model speaks the client's format.
+    """Who is to answer: `models` in order, and the `upstreams` when the one model speaks the client's format.
 
-    `route` is the way to that upstream, as the gateway knows it.
+    Each is reached with another key, by one of the `routes`, in the same order: ways as the gateway knows them.
     """
 
     name: str
     models: tuple[str, ...]
-    upstream: Upstream | None
-    route: Route | None = None
+    upstreams: tuple[Upstream, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+    @property
+    def upstream(self) -> Upstream | None:
+        """The first of the upstreams, None where the request cannot be passed through."""
+        return self.upstreams[0] if self.upstreams else None
+
+    def upstream_by(self, route: Route) -> Upstream:
+        """Return the upstream that a route leads to."""
+        return self.upstreams[self.routes.index(route)]
 
 
 class Targets:
@@ -77,7 +86,9 @@ class Targets:
         for each in models:
             first = self._providers.routes(each)[0]
             first.provider.check(first.model)
-        upstream = self._wire.upstream(models[0]) if len(models) == 1 else None
-        return Target(
-            name, models, upstream, None if upstream is None else self._providers.routes(models[0])[0]
-        )
+        if len(models) != 1:
+            return Target(name, models)
+        routes = tuple(self._providers.routes(models[0]))
+        found = [self._wire.upstream(models[0], route.credential) for route in routes]
+        upstreams = tuple(each for each in found if each is not None)
+        return Target(name, models, upstreams, routes if upstreams else ())

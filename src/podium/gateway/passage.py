@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from podium.domain.answers import FailureKind, Usage
@@ -24,6 +24,11 @@ class Passage:
     lease: Lease
     began: float
     clock: Callable[[], float]
+
+    @property
+    def route(self) -> Route:
+        """The way that it takes."""
+        return self.lease.lane.route
 
     def replied(self, usage: Usage, first_token: float | None) -> None:
         """The model replied; its first token came `first_token` seconds after the request was sent."""
@@ -49,9 +54,9 @@ class Passages:
         self._clock = clock
 
     async def enter(
-        self, route: Route, tokens: int, tenant: str, *, total: float, patience: float
+        self, routes: Sequence[Route], tokens: int, tenant: str, *, total: float, patience: float
     ) -> Passage:
-        """Return the passage of a request of about so many `tokens` that takes `total` seconds at most.
+        """Return the passage of a request of about so many `tokens` that takes `total` seconds at most, by the best route.
 
         Waits up to `patience` seconds for a limit of one's own. Raises `ModelFailure` when the breaker is open, when the
         provider asked to be left alone, and when there is no room within a limit.
@@ -62,7 +67,7 @@ class Passages:
             while True:
                 now = self._clock()
                 wish = Wish(tokens, tenant, now + total, waiter=waiter)
-                permit = self._traffic.admit((route,), wish, now)
+                permit = self._traffic.admit(routes, wish, now)
                 if isinstance(permit, Lease):
                     return Passage(permit, now, self._clock)
                 left, wait = until - now, permit.until - now

@@ -43,8 +43,11 @@ class WireReply(Protocol):
 class Wire(Protocol):
     """Sends requests on to upstreams."""
 
-    def upstream(self, name: str) -> Upstream | None:
-        """Return where the model called `name` is, or None when that is no server of OpenAI's format."""
+    def upstream(self, name: str, credential: str = "") -> Upstream | None:
+        """Return where the model called `name` is, or None when that is no server of OpenAI's format.
+
+        `credential` names the environment variable with its key, empty for what is usual there.
+        """
         ...
 
     async def post(self, upstream: Upstream, path: str, body: bytes, headers: Mapping[str, str]) -> WireReply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 
 import aiohttp
 
@@ -36,12 +37,14 @@ class OpenAIWire:
             skip_auto_headers=("Accept", "User-Agent", "Content-Type"),
         )
 
-    def upstream(self, name: str) -> Upstream | None:
+    def upstream(self, name: str, credential: str = "") -> Upstream | None:
         """See `Wire.upstream`; raises `InvalidInput` for what names no model."""
         parsed = names.parse(name)
         if parsed.provider != _OPENAI:
             return None
         access = Access.find(VENDORS[_OPENAI], self._environment, parsed.base_url)
+        if credential:
+            access = replace(access, key=self._environment[credential].strip())
         return Upstream(
             name, parsed.model, access.base_url, access.secret, access.base_url if access.foreign else None
         )

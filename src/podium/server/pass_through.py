@@ -48,8 +48,8 @@ async def pass_through(
     what it may use at most to be sure, None when nobody asks.
     """
     exchange, account, asked = call.exchange, call.account, call.asked
-    upstream, route = call.target.upstream, call.target.route
-    if upstream is None or route is None:
+    upstream = call.target.upstream
+    if upstream is None:
         raise AssertionError(f"{call.target.name} cannot be passed through")
     account.lane = Lane.PASS_THROUGH
     streamed = asked.get("stream") is True
@@ -63,8 +63,9 @@ async def pass_through(
     passage: Passage | None = None
     try:
         passage = await call.serving.passages.enter(
-            route, tokens, tenant, total=settings.total, patience=settings.patience
+            call.target.routes, tokens, tenant, total=settings.total, patience=settings.patience
         )
+        upstream = call.target.upstream_by(passage.route)
         account.usage = None
         async with asyncio.timeout(settings.first_byte if streamed else settings.total) as deadline:
             reply = await call.serving.wire.post(upstream, path, sent, _upward(call, streamed=streamed))
