@@ -254,6 +254,6 @@ async def test_a_head_that_never_ends_is_not_waited_for(tmp_path, monkeypatch):
 
 async def test_a_body_that_never_ends_is_not_waited_for(tmp_path):
     async with serving(tmp_path, aliases=TALKS, scripts=talkative(), receive=0.2) as server:
-        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{"
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{"
         got = await raw(server, head)
     assert got.startswith(b"HTTP/1.1 408")

@@ -95,7 +95,7 @@ async def test_clients_are_answered_while_triggers_fire_and_runs_are_worked_on(t
                 (run,) = await states(tmp_path, ["completed"])
                 # What the run has spent, clients cannot spend any more.
                 try:
-                    await client.chat.completions.create(model="m", messages=ASK, max_tokens=960)
+                    await client.chat.completions.create(model="m", messages=ASK, max_tokens=900)
                     refused = None
                 except openai.RateLimitError as error:
                     refused = error.code
