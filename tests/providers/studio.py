@@ -31,6 +31,7 @@ FULL = ModelReply(
     (ToolCall("call-1", "look_up", '{"where": "here"}'),),
     "reply-7",
     SchemaMode.TOOL,
+    counted=False,
 )
 
 

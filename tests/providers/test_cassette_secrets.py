@@ -29,6 +29,10 @@ KEYS = [
     "ghp_" + "abcdefghijklmnopqrstuvwxyz0123456789",
     "xoxb-" + "1234567890-abcdefghijkl",
     "eyJ" + "hbGciOiJIUzI1NiJ9." + "eyJ" + "zdWIiOiIxMjM0In0.abcDEF123_-",
+    "SG." + "ngeVfQFYQlKU0ufo8x5d1A." + "TwL2iGABf9DHoTf-09kqeF8tAmbihYzrnopKc-1s5cr",
+    "AC" + "0123456789abcdef0123456789abcdef",
+    "shpat_" + "0123456789abcdef0123456789abcdef",
+    "ya29." + "a0AfH6SMBx1234567890abcdefgh",
     "-----BEGIN " + "PRIVATE KEY-----\nMIIabc\n-----END " + "PRIVATE KEY-----",
 ]
 
@@ -54,6 +58,37 @@ async def test_what_looks_like_a_key_is_never_written(studio: Studio, key: str):
     # The same request finds its recording, and so does one with another key: it asks the same.
     (again,) = await studio.replay(request)
     assert isinstance(again, ModelReply)
+
+
+NAMED = [
+    ("Authorization: Basic ", "dXNlcjpw"),
+    ("authorization:basic ", "dXNlcjpwYXNzd29yZA=="),
+    ('{"Authorization": "Basic ', "dXNlcjpwYXNzd29yZA=="),
+    ("-H 'Proxy-Authorization: Basic ", "dXNlcjpwYXNz"),
+    ("Basic ", "dXNlcjpwYXNzd29yZA=="),
+    ("Authorization:Bearer ", "abcdefghijklmnopqrstuvwxyz"),
+    ("https://example.org/?a=1&api_key=", "aB3dE5gH7"),
+    ("API-KEY: ", "aB3dE5gH7"),
+    ('{"apiKey": "', "aB3dE5gH7jK9"),
+    ('\\"client_secret\\": \\"', "aB3dE5gH7jK9"),
+    ("access_token=", "aB3dE5gH7jK9"),
+    ("MY_APP_PASSWORD=", "correct-horse"),
+]
+
+
+@pytest.mark.parametrize(("before", "key"), NAMED)
+async def test_what_is_called_a_key_is_never_written(studio: Studio, before: str, key: str):
+    await studio.record([f"it was {before}{key} !"], ask(f"Use {before}{key}"))
+    assert key not in studio.file.read_text()
+    assert "[key]" in studio.file.read_text()
+
+
+@pytest.mark.parametrize(
+    "text", ["basic questions about your password", "the key: value pairs", "Basic understanding", "SG. Mr"]
+)
+async def test_words_that_only_speak_of_keys_stay(studio: Studio, text: str):
+    await studio.record(["yes"], ask(text))
+    assert text in studio.file.read_text()
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,10 @@ class InvalidInput(Terminal):
     """What the caller gave cannot be used; nothing was started or changed."""
 
 
+class RecordingUnusable(InvalidInput):
+    """What a model answered cannot be replayed or recorded as was asked; no other model answers in its place."""
+
+
 class InvalidDefinition(Terminal):
     """A workflow, step or prompt is declared wrongly; raised at the line that declares it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -170,6 +170,8 @@ class ModelRequest:
     `on_delta` is called with each piece of the reply as
     it comes, on the event loop, and must not block; without it nobody watches, and the pieces are not made.
     `cache_key` is at most 64 characters, the same for requests that begin alike; empty where none are known.
+    `longest` is the most bytes of text that are of any use in a reply: a provider need not read one to its end that must
+    hold many times more.
     `on_counted` is called when the request is cancelled, by providers that had counted something of it by then.
     """
 
@@ -190,6 +192,7 @@ class ModelRequest:
     on_delta: Callable[[Delta], None] | None = field(default=None, compare=False)
     on_counted: Callable[[Counted], None] | None = field(default=None, compare=False, repr=False)
     cache_key: str = field(default="", compare=False)
+    longest: int = field(default=1_000_000, compare=False)
 
     @property
     def media(self) -> tuple[Media, ...]:
@@ -213,7 +216,8 @@ class ModelReply:
     no probabilities. `cost` is the provider's or the price table's figure, None when no price is known;
     `price_table` says whose it is (`provider`, `settings`, `genai-prices 0.2.3`, `free`). `calls` are the tools that
     it wants called. `request_id` is the provider's own name of this reply, for its support; `schema_mode` is how it
-    was brought to JSON, None for free text.
+    was brought to JSON, None for free text. `counted` is False when the provider did not count all of its tokens, or not
+    in a way that can be true: what is missing in `usage` is 0.
     """
 
     text: str
@@ -226,6 +230,7 @@ class ModelReply:
     calls: tuple[ToolCall, ...] = ()
     request_id: str | None = None
     schema_mode: SchemaMode | None = None
+    counted: bool = True
 
 
 class ModelFailure(Exception):
@@ -281,6 +286,10 @@ def _unknown_window() -> int | None:
     return None
 
 
+async def _nothing_to_load() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Route:
     """One way to a model: at a provider, with a credential.
@@ -288,6 +297,7 @@ class Route:
     `place` is the provider's name, with its address where that is not the vendor's own (`openai`, `openai@URL`).
     `model` is the model's own name. `credential` is the name of the environment variable that holds the key, empty
     without one. `price` returns what tokens cost, `window` how many the model takes; both None when that is not known.
+    `load` loads what the provider needs before its first request, at once where it is there; it may raise anything.
     """
 
     provider: ModelProvider
@@ -296,6 +306,7 @@ class Route:
     credential: str = ""
     price: Callable[[Usage], Money | None] = _unknown_price
     window: Callable[[], int | None] = _unknown_window
+    load: Callable[[], Awaitable[None]] = _nothing_to_load
     key: tuple[str, str, str] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from urllib.parse import urlsplit
 
-from podium.domain.errors import InvalidInput
+from podium.domain.errors import InvalidInput, RecordingUnusable
 
 VENDORS = ("anthropic", "google", "openai")
 LOCAL = "local"
@@ -28,22 +28,37 @@ class ModelName:
 
 
 def parse(name: str) -> ModelName:
-    """Take `name` apart; raises `InvalidInput` that says how models are named and which providers there are."""
+    """Take `name` apart; raises `InvalidInput` that says how models are named and which providers there are.
+
+    That is `RecordingUnusable` for a name that is to be recorded or replayed.
+    """
     provider, colon, rest = name.strip().partition(":")
+    invalid = RecordingUnusable if provider in {RECORD, REPLAY} else InvalidInput
+    if not name.strip().isprintable():
+        raise invalid(f"{name!a} does not name a model: it holds characters that cannot be seen")
     if not colon or not provider or not rest:
-        raise InvalidInput(f"{name!r} does not name a model: write provider:model, such as {_EXAMPLES}")
+        raise invalid(f"{name!r} does not name a model: write provider:model, such as {_EXAMPLES}")
     if provider not in KNOWN:
         near = get_close_matches(provider, KNOWN, 1)
         hint = f"; did you mean {near[0]}:{rest}?" if near else ""
         raise InvalidInput(f"there is no provider {provider!r}; known are {', '.join(KNOWN)}{hint}")
-    if provider == RECORD and parse(rest).provider in {RECORD, REPLAY}:
-        raise InvalidInput(f"{name!r} records what was recorded already: write record:PROVIDER:MODEL")
+    if provider == RECORD:
+        _require_recordable(name, rest)
     if provider not in VENDORS:
         return ModelName(provider, rest)
     model, url = _split_url(rest)
     if not model:
         raise InvalidInput(f"{name!r} names no model before the @: write {provider}:MODEL@{url}")
     return ModelName(provider, model, url)
+
+
+def _require_recordable(name: str, rest: str) -> None:
+    try:
+        recorded = parse(rest).provider
+    except InvalidInput as error:
+        raise RecordingUnusable(f"{name!r} cannot be recorded: {error}") from None
+    if recorded in {RECORD, REPLAY}:
+        raise RecordingUnusable(f"{name!r} records what was recorded already: write record:PROVIDER:MODEL")
 
 
 def _split_url(rest: str) -> tuple[str, str | None]:

@@ -9,8 +9,9 @@ import threading
 from pathlib import Path
 from typing import BinaryIO
 
-from podium.domain.errors import InvalidInput
+from podium.domain.errors import InvalidInput, RecordingUnusable
 from podium.domain.ids import digest
+from podium.providers import names
 from podium.providers.cassettes.recording import Recording
 
 SUFFIX = ".jsonl"
@@ -23,14 +24,26 @@ def file_name(name: str) -> str:
     """Return the name of the file that holds the cassette `name`: `openai:gpt-5-mini` is `openai-gpt-5-mini.jsonl`.
 
     What a file's name should not hold becomes a dash, and a digest then keeps apart what would be called the same.
-    Raises `InvalidInput` for a name of nothing but dots and dashes.
+    Raises `RecordingUnusable` for a name of nothing but dots and dashes, and for a path.
     """
+    if "/" in name or "\\" in name or not name.isprintable():
+        _require_model(name)
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")
     if not plain:
-        raise InvalidInput(f"{name!a} cannot be a cassette's name: it needs a letter or digit")
+        raise RecordingUnusable(f"{name!a} cannot be a cassette's name: it needs a letter or digit")
     if not _EXACT.fullmatch(name) or len(plain) > _LONGEST_NAME:
         plain = f"{plain[:_LONGEST_NAME]}-{digest(name)[:8]}"
     return plain + SUFFIX
+
+
+def _require_model(name: str) -> None:
+    try:
+        names.parse(name)
+    except InvalidInput:
+        raise RecordingUnusable(
+            f"{name!a} cannot be a cassette's name: it is neither a plain name nor a model's. The "
+            "folder is named in the settings or the environment."
+        ) from None
 
 
 def names_in(folder: Path) -> list[str]:

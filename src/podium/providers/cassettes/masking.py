@@ -21,7 +21,15 @@ _LOOKS = re.compile(
     | \b(?:gh[opusr]_|github_pat_|glpat-|gsk_|hf_|r8_|npm_|pypi-|xai-|pplx-|nvapi-|whsec_|xox[abeoprs]-)
       [A-Za-z0-9_-]{16,}
     | \beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+
-    | (?<=[Bb]earer\ )[A-Za-z0-9._~+/-]{16,}=*
+    | \bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}
+    | \b(?:AC|SK)[0-9a-f]{32}\b
+    | \b(?:dop_v1_|shpat_|shpss_|ya29\.|dckr_pat_|lin_api_|figd_|tvly-|ATATT3|hvs\.|AccountKey=)[A-Za-z0-9_+/=-]{16,}
+    | (?i:(?<=bearer\ ))[A-Za-z0-9._~+/-]{16,}=*
+    | (?i:(?<=authorization:\ basic\ )|(?<=authorization:basic\ )|(?<="authorization":\ "basic\ )
+      |(?<="authorization":"basic\ ))[A-Za-z0-9+/_-]+=*
+    | (?i:(?<=basic\ ))[A-Za-z0-9+/_-]{16,}=*
+    | (?:(?i:\b|_)(?i:api[_-]?key|access[_-]?key|secret[_-]?key|client[_-]?secret|access[_-]?token|auth[_-]?token
+      |refresh[_-]?token|password|passwd)\b\\?["']?\s?[=:]\s?\\?["']?)(?P<named>[^\s"'&,;<>\\{}\[\]()]{8,})
     | (?<=://)[^\s/:@"'<>]+:[^\s/@"'<>]+(?=@)
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
     """,
@@ -54,7 +62,7 @@ class Masking:
         """Return `text` with every secret in it replaced by `[key]`."""
         if self._values is not None:
             text = self._values.sub(MASK, text)
-        return _LOOKS.sub(MASK, text)
+        return _LOOKS.sub(_masked, text)
 
     def value(self, value: Any) -> Any:
         """Return plain JSON with the secrets in all its strings masked, keys of objects among them."""
@@ -85,7 +93,16 @@ class Masking:
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
         for pattern in (self._values, _LOOKS):
             if pattern is not None:
-                yield from (found.span() for found in pattern.finditer(text))
+                yield from (found.span(_part(found)) for found in pattern.finditer(text))
+
+
+def _part(found: re.Match[str]) -> str | int:
+    """Return which group of a find is the secret: what stands after a name that says so, or else all of it."""
+    return "named" if found.groupdict().get("named") else 0
+
+
+def _masked(found: re.Match[str]) -> str:
+    return found[0][: found.start(_part(found)) - found.start()] + MASK
 
 
 def _secrets(name: str, value: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from podium.domain.answers import FailureKind
-from podium.domain.errors import InvalidInput
+from podium.domain.errors import InvalidInput, RecordingUnusable
 from podium.ports.models import ModelFailure, ModelProvider, ModelReply, ModelRequest
 from podium.providers import names
 from podium.providers.cassettes.asked import Asked
@@ -49,7 +49,7 @@ def recorder_or_player(
 ) -> ModelProvider:
     """Return the provider called `record` or `replay`. `find` finds the real models.
 
-    Raises `InvalidInput` when the environment asks for a mode that there is not.
+    Raises `RecordingUnusable` when the environment asks for a mode that there is not.
     """
     folder = Path(settings.folder or environment.get(FOLDER_VARIABLE) or "cassettes")
     shelf = _Shelf(folder, Masking(environment))
@@ -106,8 +106,9 @@ class Recorder:
         try:
             await asyncio.shield(writing)
         except OSError as error:
+            # Of the class that ends the call: what was to be recorded shall not go on without.
             raise ModelFailure(
-                FailureKind.UNAVAILABLE,
+                FailureKind.BAD_REQUEST,
                 one_line(
                     f"record:{model} answered, but its recording could not be written to {path}: {error}"
                 ),
@@ -133,11 +134,11 @@ class Player:
         self._asking: dict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def check(self, model: str) -> None:
-        """Raise `InvalidInput` when there is no such cassette, or none can be made for lack of a real model."""
+        """Raise `RecordingUnusable` when there is no such cassette, or else what a recorder's `check` raises."""
         if self._recorder is not None:
             self._recorder.check(model)
-        elif not self._shelf.path(model).exists():
-            raise InvalidInput(self._missing(model))
+        elif not self._shelf.path(model).is_file():
+            raise RecordingUnusable(self._missing(model))
 
     async def complete(self, model: str, request: ModelRequest) -> ModelReply:
         """Return what was recorded for this request; raises `ModelFailure` when that was a failure, or nothing."""
@@ -220,4 +221,4 @@ def _mode(text: str) -> ReplayMode:
         return ReplayMode(text)
     except ValueError:
         known = ", ".join(ReplayMode)
-        raise InvalidInput(f"{MODE_VARIABLE}={text!a} is no mode of replay: it can be {known}") from None
+        raise RecordingUnusable(f"{MODE_VARIABLE}={text!a} is no mode of replay: it can be {known}") from None

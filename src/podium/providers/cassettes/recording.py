@@ -63,6 +63,7 @@ class RecordedReply(_Spent):
     calls: tuple[RecordedCall, ...] = ()
     request_id: str | None = None
     schema_mode: SchemaMode | None = None
+    counted: bool = True
 
     def outcome(self) -> ModelReply:
         """Return the reply as its provider gave it."""
@@ -77,6 +78,7 @@ class RecordedReply(_Spent):
             calls=tuple(ToolCall(call.id, call.name, call.arguments) for call in self.calls),
             request_id=self.request_id,
             schema_mode=self.schema_mode,
+            counted=self.counted,
         )
 
 
@@ -200,6 +202,7 @@ def recorded(
                 ),
                 request_id=outcome.request_id,
                 schema_mode=outcome.schema_mode,
+                counted=outcome.counted,
                 **spent,
             )
         case ModelFailure():
