@@ -86,6 +86,19 @@ async def test_garbage_in_mid_reply_is_not_taken_for_a_reply(line: Line):
     assert (await line.fail()).kind in {FailureKind.SERVER, FailureKind.RESET}
 
 
+DEEP = b'{"choices": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+
+
+@pytest.mark.parametrize("in_pieces", [True, False])
+async def test_a_reply_nested_too_deeply_is_called_so(line: Line, in_pieces: bool):
+    head = b"event: message_start\n" if line.server.vendor == "anthropic" else b""
+    streamed = Raw(head + b"data: " + DEEP + b"\n\n", content_type="text/event-stream")
+    line.server.reply(streamed if in_pieces else Raw(DEEP))
+    failure = await line.fail(ask() if in_pieces else ask(first_token=20.0, stall=20.0))
+    assert failure.kind is FailureKind.SERVER
+    assert "nested too deeply" in str(failure)
+
+
 SHAPES = ["[]", "1", "null", "{}", '{"choices": 1}', '{"choices": [1]}', '{"choices": [{"delta": "x"}]}']
 SHAPES += [
     '{"choices": [{"delta": {"content": 7}, "finish_reason": 7}]}',

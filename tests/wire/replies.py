@@ -119,7 +119,16 @@ class Dropped:
     silent: bool = False
 
 
-Reply = Said | Refused | Raw | Dropped
+@dataclass(frozen=True, slots=True)
+class Endless:
+    """A body that begins with `opening` and goes on with `piece` until the client has had enough."""
+
+    piece: bytes
+    opening: bytes = b""
+    content_type: str = "application/json"
+
+
+Reply = Said | Refused | Raw | Dropped | Endless
 
 
 def pieces_of(text: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from tests.wire.anthropic import Anthropic
 from tests.wire.dialects import Dialect, Received, event
 from tests.wire.google import Google
 from tests.wire.openai import OpenAI
-from tests.wire.replies import Break, Dropped, Raw, Refused, Reply, Said
+from tests.wire.replies import Break, Dropped, Endless, Raw, Refused, Reply, Said
 
 Vendor = Literal["openai", "anthropic", "google"]
 Scripted = Reply | Callable[[Received], Reply]
@@ -121,6 +121,11 @@ class WireServer:
                 line.reset()
             case Raw(body, status, content_type, headers):
                 await line.send(status, content_type, body, headers)
+            case Endless(piece, opening, content_type):
+                await line.begin(content_type)
+                await line.write(opening)
+                while True:
+                    await line.write(piece)
             case Refused():
                 await asyncio.sleep(reply.delay)
                 refusal = self._dialect.refusal(reply, request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from podium.domain.errors import CredentialMissing, InvalidInput
+from podium.domain.errors import CredentialMissing, InvalidInput, RecordingUnusable
 from podium.gateway.prompt import Prompt
 from podium.providers.embeddings import StaticEmbeddings
 from podium.providers.registry import Providers
@@ -15,7 +15,8 @@ from podium.settings import Settings
 def check_models(prompts: Iterable[Prompt[Any]], settings: Settings, environment: Mapping[str, str]) -> None:
     """Raise `CredentialMissing` or `InvalidInput` when a prompt has no model that can be called. No traffic.
 
-    Models that override the prompts' own must all be callable; of a prompt's own candidates one is enough.
+    Models that override the prompts' own must all be callable; of a prompt's own candidates one is enough, but each
+    that is replayed or recorded.
     """
     prompts = list(prompts)
     providers = Providers(
@@ -36,6 +37,8 @@ def check_models(prompts: Iterable[Prompt[Any]], settings: Settings, environment
         for name in candidates:
             try:
                 _check(providers, name)
+            except RecordingUnusable:
+                raise
             except (CredentialMissing, InvalidInput) as error:
                 problems.append(error)
         if candidates and len(problems) == len(candidates):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from podium.domain.answers import FailureKind
-from podium.domain.errors import PodiumError
+from podium.domain.errors import PodiumError, RecordingUnusable
 from podium.gateway.failures import Fault
 from podium.gateway.sizes import input_tokens
 from podium.gateway.timing import Timing
@@ -36,6 +37,9 @@ class Admission:
         try:
             candidate.routes = candidate.routes or self._providers.routes(candidate.model)
             candidate.routes[0].provider.check(candidate.routes[0].model)
+        except RecordingUnusable as error:
+            # Of the class that ends the call: no other candidate shall answer in place of a recording.
+            return Fault.of(FailureKind.BAD_REQUEST, str(error))
         except PodiumError as error:
             return Fault.of(FailureKind.UNAVAILABLE, str(error))
         except Exception as error:  # noqa: BLE001 - a broken adapter must not take the other candidates with it
@@ -56,6 +60,20 @@ class Admission:
             if not candidate.price:
                 self.traffic.budget(permit.lane.route).request(now)
         return permit
+
+    async def load(self, call: Call, candidate: Candidate) -> None:
+        """Have loaded what the candidate's provider needs, which does not count against the call's deadline."""
+        if candidate.loaded:
+            return
+        candidate.loaded = True
+        began = self._clock()
+        # Whatever is wrong with it is said when it is asked.
+        with contextlib.suppress(Exception):
+            candidate.routes = candidate.routes or self._providers.routes(candidate.model)
+            candidate.routes[0].provider.check(candidate.routes[0].model)
+            for route in candidate.routes:
+                await route.load()
+        call.line.deadline += self._clock() - began
 
     async def wait(self, call: Call, candidate: Candidate, now: float) -> None:
         """Wait until the candidate is ready, as far as is known now, or the deadline is over."""

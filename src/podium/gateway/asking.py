@@ -15,7 +15,7 @@ from podium.gateway.failures import Fault
 from podium.gateway.ledger import Trial
 from podium.gateway.line import Candidate
 from podium.gateway.traffic import Lease
-from podium.gateway.under_way import Bill, UnderWay
+from podium.gateway.under_way import Bill, UnderWay, bill_of
 from podium.gateway.wording import well_formed
 from podium.ports.models import CallLimits, Delta, ModelFailure, ModelProvider, ModelReply, ModelRequest
 
@@ -93,11 +93,14 @@ async def _sent(
     now = clock()
     latency = now - started
     match reply:
-        case ModelReply(text=text, usage=usage, cost=cost, price_table=table):
-            lease.replied(now, usage, latency, (under_way.first_at or now) - started)
+        case ModelReply(text=text):
+            bill = bill_of(reply, candidate.messages, route.price)
+            lease.replied(now, bill.usage, latency, (under_way.first_at or now) - started)
             readable = well_formed(text)
             result = call.judge(reply if readable is text else replace(reply, text=readable))
-            trial = Trial(result, readable, usage, cost, table, latency)
+            trial = Trial(
+                result, readable, bill.usage, bill.cost, bill.price_table, latency, estimated=bill.estimated
+            )
         case ModelFailure():
             fault = Fault.of(reply.kind, str(reply), reply.retry_after)
             lease.failed(now, fault, reply.usage, latency)
@@ -134,6 +137,7 @@ def _request(call: Call, candidate: Candidate, seconds: float, under_way: UnderW
         on_delta=observer,
         on_counted=under_way.count,
         cache_key=asked.cache_key,
+        longest=policy.longest,
     )
 
 

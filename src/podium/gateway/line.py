@@ -37,7 +37,7 @@ class Candidate:
     `messages` and `max_tokens` are those of its next request, `ready_at` the earliest time for it; until then it
     holds its place, or `yields`: goes after all who do not. `fault` is the latest, `told` the time before which the
     provider does not want to be asked. `held` is why it could not be asked when it was last looked at, `waited` the
-    seconds spent on such reasons, `breach` why no budget has room for it. `extra`: its next request is a retry or a fallback, the retry bought for `price`.
+    seconds spent on such reasons, `breach` why no budget has room for it, `loaded` whether its provider was made ready. `extra`: its next request is a retry or a fallback, the retry bought for `price`.
     `shunned` and `refused` are credentials that were asked to slow down, or turned down, in this call. Times are the
     gateway's clock, in seconds.
     """
@@ -62,6 +62,7 @@ class Candidate:
     refused: set[str] = field(default_factory=set)
     routes: Sequence[Route] = ()
     breach: BudgetExceeded | None = None
+    loaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

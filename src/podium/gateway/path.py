@@ -56,7 +56,8 @@ class PolicyPath:
             if candidate.ready_at > now:
                 await self._admission.wait(call, candidate, now)
                 continue
-            permit = self._admission.admit(call, candidate, now)
+            await self._admission.load(call, candidate)
+            permit = self._admission.admit(call, candidate, self._clock())
             match permit:
                 case Held():
                     self._turning.hold(call, candidate, permit)

@@ -7,6 +7,7 @@ from podium.domain.errors import ModelsUnavailable, NoAnswer, Retryable
 from podium.gateway.failures import RULES
 from podium.gateway.line import Candidate, Line
 from podium.gateway.policy import CallPolicy
+from podium.gateway.wording import one_line
 
 _LONGEST = 200
 
@@ -17,7 +18,9 @@ def unanswered(prompt: str, line: Line, policy: CallPolicy, now: float) -> NoAns
     When a provider named a time from which it may be asked again, that is `Retryable` with the earliest such
     time; `ModelsUnavailable` when all breakers are open; else `NoAnswer`.
     """
-    came_to = "; ".join(f"{candidate.model}: {_came_to(candidate)}" for candidate in line.candidates)
+    came_to = "; ".join(
+        f"{one_line(candidate.model)}: {_came_to(candidate)}" for candidate in line.candidates
+    )
     told = [candidate.told for candidate in line.candidates if candidate.told is not None]
     if told:
         wait = max(min(told) - now, 0.0)

@@ -8,17 +8,31 @@ from dataclasses import dataclass
 from podium.domain.answers import Usage
 from podium.domain.money import Money
 from podium.gateway.sizes import input_tokens, text_tokens
-from podium.ports.models import Counted, Delta, Message, Route, TextDelta
+from podium.ports.models import Counted, Delta, Message, ModelReply, Route, TextDelta
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What a request that was cut off has come to; `estimated` where the provider has not counted all of it."""
+    """What a request has come to; `estimated` where the provider has not counted all of it."""
 
     usage: Usage
     cost: Money | None
     price_table: str
     estimated: bool
+
+
+def bill_of(
+    reply: ModelReply, messages: Sequence[Message], price: Callable[[Usage], Money | None] = lambda _: None
+) -> Bill:
+    """Return what a reply has come to: as the provider counted, and what it did not count by its size, at `price`."""
+    if reply.counted:
+        return Bill(reply.usage, reply.cost, reply.price_table, estimated=False)
+    written = reply.text + "".join(call.name + call.arguments for call in reply.calls)
+    usage = Usage(
+        reply.usage.input_tokens or input_tokens(messages), reply.usage.output_tokens or text_tokens(written)
+    )
+    cost = price(usage) if reply.cost is None else reply.cost
+    return Bill(usage, cost, reply.price_table, estimated=True)
 
 
 @dataclass(slots=True)

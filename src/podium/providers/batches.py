@@ -17,10 +17,14 @@ from podium.ports.batches import BatchLimits, Lookup, Sought
 from podium.ports.models import ModelFailure, ModelReply, ModelRequest
 from podium.providers import http, translation
 from podium.providers.batch_desks import BatchDesk, Listed
-from podium.providers.exchange import Exchange, Plan
+from podium.providers.bounds import Bounds
+from podium.providers.exchange import Exchange
+from podium.providers.plans import Plan
 
 _PATIENCE: Final = 300.0
 _CONNECT: Final = 10.0
+# The results of a batch come in one body: more than any vendor takes in one.
+_BOUNDS: Final = Bounds(1 << 30, 1 << 30)
 # How far a vendor's clock may be from ours.
 _SKEW: Final = 300.0
 # Between so many requests that are encoded or read, others have their turn.
@@ -70,7 +74,7 @@ class VendorBatches:
         return desk
 
     async def _within_patience(self, name: str, work: Coroutine[Any, Any, R]) -> R:
-        line = http.Line(_CONNECT)
+        line = http.Line(_CONNECT, _BOUNDS)
         http.current.set(line)
         failure: ModelFailure
         try:

@@ -15,6 +15,7 @@ from pydantic_ai import messages as ai
 from pydantic_ai.models import Model, StreamedResponse
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
+from pydantic_ai.usage import RequestUsage
 
 from podium.domain.answers import FailureKind, Usage
 from podium.domain.schema_modes import SchemaMode
@@ -27,19 +28,14 @@ from podium.ports.models import (
     TokenProbability,
     ToolCall,
 )
-from podium.providers import failures, http, profiles, translation
+from podium.providers import counts, failures, http, profiles, translation
+from podium.providers.bounds import Bounds
 from podium.providers.deltas import Deltas
 from podium.providers.leftovers import let_go, turns
+from podium.providers.plans import Plan, refused_feature
 from podium.providers.prices import Charge, Prices, Tokens, reported
 from podium.providers.profiles import Feature
 from podium.providers.vendors import Access
-
-# How services word the refusal of each.
-_REFUSALS: Mapping[Feature, tuple[str, ...]] = {
-    Feature.LOGPROBS: ("logprobs", "log probabilities"),
-    Feature.NATIVE: ("response_format", "json_schema", "output_config", "output_format", "schema"),
-    Feature.TOOL: ("tool_choice", "tools", "function call"),
-}
 
 _FINISHES: Mapping[str, FinishReason] = {
     "stop": FinishReason.STOP,
@@ -47,14 +43,6 @@ _FINISHES: Mapping[str, FinishReason] = {
     "content_filter": FinishReason.CONTENT_FILTER,
     "tool_call": FinishReason.TOOL_CALLS,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How one request is made: in which mode it is brought to its schema, None for free text, and what it asks for."""
-
-    mode: SchemaMode | None
-    asked: frozenset[Feature]
 
 
 class Connection(Protocol):
@@ -161,7 +149,7 @@ class Exchange:
 
     async def _negotiate(self, name: str, request: ModelRequest) -> ModelReply | ModelFailure:
         while True:
-            progress = _Progress(http.Line(request.limits.connect))
+            progress = _Progress(http.Line(request.limits.connect, Bounds.of(request.longest)))
             plan: Plan | None = None
             try:
                 model = self._model(name, native=request.schema_mode is SchemaMode.NATIVE)
@@ -180,7 +168,7 @@ class Exchange:
                 let_go(error)
             self._broken.update(progress.line.responses)
             await progress.line.drop()
-            refused = _refused_feature(failure, plan)
+            refused = refused_feature(failure, plan)
             if refused is None:
                 return failure
             self._refused[name] = self._refused.get(name, frozenset()) | {refused}
@@ -252,9 +240,14 @@ class Exchange:
     def _failure(
         self, error: Exception, name: str, request: ModelRequest, progress: _Progress
     ) -> ModelFailure:
-        counted = self._counted(name, progress)
+        counted = self._counted(name, request, progress)
         usage, cost, table = counted.usage, counted.cost, counted.price_table
         subject = self._subject(name)
+        for refusal in progress.line.refusals:
+            # Whatever the vendor's library made of it.
+            return ModelFailure(
+                FailureKind.SERVER, f"{subject} {refusal}", usage=usage, cost=cost, price_table=table
+            )
         if progress.fell_silent:
             limits = request.limits
             waited = (
@@ -268,17 +261,17 @@ class Exchange:
         secrets = (self.connection.access.key or "",)
         return failures.classify(error, subject, secrets=secrets, usage=usage, cost=cost, price_table=table)
 
-    def _counted(self, name: str, progress: _Progress) -> Counted:
+    def _counted(self, name: str, request: ModelRequest, progress: _Progress) -> Counted:
         if progress.stream is None:
             return Counted(Usage())
-        usage = progress.stream.usage
-        charge = self._charge(name, name, usage, {})
+        usage, _ = counts.believed(progress.stream.usage, request, 0)
+        charge = self._charge(name, name, usage, progress.stream.usage, {})
         cost, table = (charge.cost, charge.table) if charge else (None, "")
-        return Counted(Usage(usage.input_tokens, usage.output_tokens), cost, table)
+        return Counted(usage, cost, table)
 
     def _tell_counted(self, name: str, request: ModelRequest, progress: _Progress) -> None:
         if request.on_counted is not None:
-            counted = self._counted(name, progress)
+            counted = self._counted(name, request, progress)
             if counted.usage.input_tokens:
                 request.on_counted(counted)
 
@@ -294,8 +287,13 @@ class Exchange:
             calls = [part for part in calls if part.tool_name != name]
             # A model that calls no tool may have answered in words; one that calls it twice means the first.
             text = answers[0] if answers else text
-        usage = Usage(response.usage.input_tokens, response.usage.output_tokens)
-        charge = self._charge(response.model_name or "", asked, response.usage, details)
+        heard = sum(
+            len(str(getattr(part, "content", part)).encode(errors="replace")) for part in response.parts
+        )
+        usage, is_whole = counts.believed(response.usage, request, heard)
+        charge = self._charge(
+            response.model_name or "", asked, usage, response.usage, details, is_whole=is_whole
+        )
         finish = self._finish(response, details, usage, charge)
         if finish in (FinishReason.STOP, FinishReason.TOOL_CALLS):
             finish = FinishReason.TOOL_CALLS if calls else FinishReason.STOP
@@ -313,6 +311,7 @@ class Exchange:
             ),
             request_id=response.provider_response_id,
             schema_mode=plan.mode,
+            counted=is_whole,
         )
 
     def _finish(
@@ -334,20 +333,29 @@ class Exchange:
             )
         return _FINISHES.get(response.finish_reason or "", FinishReason.OTHER)
 
-    def _charge(self, name: str, asked: str, usage: Any, details: Mapping[str, Any]) -> Charge | None:
+    def _charge(
+        self,
+        name: str,
+        asked: str,
+        usage: Usage,
+        detailed: RequestUsage,
+        details: Mapping[str, Any],
+        *,
+        is_whole: bool = True,
+    ) -> Charge | None:
         access = self.connection.access
-        told = reported(details.get("cost"))
+        told = reported(details.get("cost"), usage.input_tokens + usage.output_tokens)
         if told is not None:
             return told
-        if not usage.input_tokens and not usage.output_tokens:
+        if not is_whole or usage == Usage():
             return None
         return self._prices.charge(
             access.vendor.name,
             name,
             Tokens(
-                Usage(usage.input_tokens, usage.output_tokens),
-                getattr(usage, "cache_read_tokens", 0),
-                getattr(usage, "cache_write_tokens", 0),
+                usage,
+                min(max(detailed.cache_read_tokens, 0), usage.input_tokens),
+                min(max(detailed.cache_write_tokens, 0), usage.input_tokens),
                 batched=details.get("processing") == "batch",
             ),
             base_url=access.base_url if access.foreign else None,
@@ -378,17 +386,3 @@ def _is_watched(request: ModelRequest) -> bool:
 
 def _can_be_tried(mode: SchemaMode | None, able: frozenset[Feature]) -> bool:
     return mode is not None and mode.value in {feature.value for feature in able}
-
-
-def _refused_feature(failure: ModelFailure, plan: Plan | None) -> Feature | None:
-    if plan is None or failure.kind is not FailureKind.BAD_REQUEST:
-        return None
-    said = str(failure).lower()
-    return next(
-        (
-            feature
-            for feature in Feature
-            if feature in plan.asked and any(word in said for word in _REFUSALS[feature])
-        ),
-        None,
-    )

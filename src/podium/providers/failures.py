@@ -14,6 +14,7 @@ from pydantic_ai import exceptions as ai
 from podium.domain.answers import FailureKind, Usage
 from podium.domain.money import Money
 from podium.ports.models import ModelFailure
+from podium.providers.bounds import TooMuch
 from podium.providers.wording import one_line
 
 _PHRASES: Mapping[FailureKind, str] = {
@@ -50,11 +51,13 @@ _TYPES: tuple[tuple[type[Exception], FailureKind], ...] = (
     (ai.UnexpectedModelBehavior, FailureKind.SERVER),
     (ai.UserError, FailureKind.BAD_REQUEST),
     (json.JSONDecodeError, FailureKind.SERVER),
+    (RecursionError, FailureKind.SERVER),
     (UnicodeDecodeError, FailureKind.SERVER),
     (pydantic.ValidationError, FailureKind.SERVER),
     (httpx2.ConnectError, FailureKind.CONNECT),
     (httpx2.ConnectTimeout, FailureKind.CONNECT),
     (httpx2.UnsupportedProtocol, FailureKind.BAD_REQUEST),
+    (TooMuch, FailureKind.SERVER),
     (httpx2.TransportError, FailureKind.RESET),
     (OSError, FailureKind.RESET),
 )
@@ -182,6 +185,8 @@ def _told(error: Exception) -> str:
     if isinstance(error, ai.UnexpectedModelBehavior):
         return "what it sent is not a reply"
     causes = [error, *_causes(error)]
+    if any(isinstance(cause, RecursionError) for cause in causes):
+        return "what it sent is nested too deeply to be read"
     if any(isinstance(cause, json.JSONDecodeError | UnicodeDecodeError) for cause in causes):
         return "what it sent is not JSON"
     return next((str(cause) for cause in reversed(causes) if str(cause)), type(causes[-1]).__name__)

@@ -1,4 +1,4 @@
-"""The HTTP client of a vendor: one per credential, kept open, told of each request's connect deadline."""
+"""The HTTP client of a vendor: one per credential, kept open, told of each request's connect deadline and bounds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 
 import httpx2
 
+from podium.providers.bounds import ENCODINGS, BoundedStream, Bounds
+from podium.providers.counts import ReadableStream
+
 _LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
 
 
@@ -16,11 +19,14 @@ _LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
 class Line:
     """What the HTTP client and one request need to know of each other.
 
-    `connect` is the connect deadline in seconds; `responses` are those that were begun.
+    `connect` is the connect deadline in seconds, `bounds` how much is read; `responses` are those that were begun, and
+    `refusals` says why one of them was not read to its end.
     """
 
     connect: float
+    bounds: Bounds
     responses: list[httpx2.Response] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
 
     async def drop(self) -> None:
         """Close what a failed request left open; not every library of a vendor does."""
@@ -38,7 +44,7 @@ def new_client() -> httpx2.AsyncClient:
 
     Redirects are not followed, since a key sent in a header of a vendor's own would go with them.
     """
-    hooks: dict[str, list[Callable[..., Any]]] = {"request": [_set_deadlines], "response": [_note]}
+    hooks: dict[str, list[Callable[..., Any]]] = {"request": [_set_deadlines], "response": [_bound]}
     return httpx2.AsyncClient(limits=_LIMITS, timeout=None, event_hooks=hooks)
 
 
@@ -47,9 +53,13 @@ async def _set_deadlines(request: httpx2.Request) -> None:
     connect = line.connect if line else None
     deadlines = {"connect": connect, "read": None, "write": None, "pool": None}
     request.extensions = {**request.extensions, "timeout": deadlines}
+    request.headers["accept-encoding"] = ENCODINGS
 
 
-async def _note(response: httpx2.Response) -> None:
+async def _bound(response: httpx2.Response) -> None:
     line = current.get()
     if line:
         line.responses.append(response)
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        stream = BoundedStream(response, kind, line.bounds, line.refusals.append)
+        response.stream = ReadableStream(stream, kind)

@@ -23,6 +23,9 @@ OWN = "settings"
 
 _MILLION = Decimal(1_000_000)
 _MOST_KEPT = 1000
+# The most that is believed when a server says what a request cost: the dearest models take less for a token.
+_PER_REQUEST = Decimal(10)
+_PER_TOKEN = Decimal("0.002")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +142,18 @@ class Prices:
         return _calculated(place, tokens) if rates is None else rates.of(tokens)
 
 
-def reported(cost: object) -> Charge | None:
-    """Return the cost that a server reported with its reply, in US dollars, or None when that is no amount."""
+def reported(cost: object, tokens: int = 0) -> Charge | None:
+    """Return the cost that a server reported with its reply, in US dollars, or None when that is no amount.
+
+    What is many times the dearest price of so many `tokens` is none either.
+    """
     if isinstance(cost, bool) or not isinstance(cost, int | float | str | Decimal):
         return None
     try:
         amount = Decimal(str(cost))
     except InvalidOperation:
         return None
-    sane = amount.is_finite() and 0 <= amount < _MILLION
+    sane = amount.is_finite() and 0 <= amount <= _PER_REQUEST + _PER_TOKEN * tokens
     return Charge(Money.usd(amount), REPORTED) if sane else None
 
 

@@ -52,6 +52,7 @@ class Providers:
         self._cassettes = cassettes or CassetteSettings()
         self._prices = Prices(prices)
         self._open: dict[tuple[str, str], ModelProvider] = {}
+        self._vendors: dict[tuple[str, str], VendorProvider] = {}
         self._routes: dict[str, tuple[Route, ...]] = {}
 
     def routes(self, name: str) -> Sequence[Route]:
@@ -73,6 +74,7 @@ class Providers:
     async def close(self) -> None:
         """Close every provider that was opened; the next `find` opens anew."""
         self._routes.clear()
+        self._vendors.clear()
         while self._open:
             _, provider = self._open.popitem()
             await provider.close()
@@ -82,6 +84,9 @@ class Providers:
             # A script of a test, in the place of the model that is called so.
             return (Route(self._provider(names.SCRIPTED), names.SCRIPTED, name),)
         parsed = names.parse(name)
+        if parsed.provider == names.RECORD:
+            load = self.routes(parsed.model)[0].load
+            return (Route(self._provider(parsed.provider), parsed.provider, parsed.model, load=load),)
         if parsed.provider not in VENDORS:
             return (Route(self._provider(parsed.provider), parsed.provider, parsed.model),)
         vendor = VENDORS[parsed.provider]
@@ -103,16 +108,18 @@ class Providers:
 
     def _route(self, parsed: ModelName, place: str, access: Access, variable: str) -> Route:
         key = (place, variable)
-        if key not in self._open:
-            self._open[key] = VendorProvider(access, self._prices)
+        provider = self._vendors.get(key)
+        if provider is None:
+            provider = self._open[key] = self._vendors[key] = VendorProvider(access, self._prices)
         vendor, url = access.vendor.name, access.base_url if access.foreign else None
         return Route(
-            self._open[key],
+            provider,
             place,
             parsed.model,
             variable,
             price=partial(self._prices.cost_of, vendor, parsed.model, base_url=url),
             window=partial(context_window, vendor, parsed.model, url),
+            load=provider.load,
         )
 
     def _provider(self, provider: str) -> ModelProvider:

@@ -128,6 +128,10 @@ class VendorProvider:
         self.check(model)
         return await (await self._opened()).complete(model, request)
 
+    async def load(self) -> None:
+        """Import the library and make the client, if that was not done yet; raises `ImportError`."""
+        await self._opened()
+
     async def batch_limits(self, model: str) -> BatchLimits | None:
         """See `BatchProvider.batch_limits`; raises what `check` raises."""
         self.check(model)
@@ -167,6 +171,8 @@ class VendorProvider:
             await exchange.close()
 
     async def _opened(self) -> Exchange:
+        if self._exchange is not None:
+            return self._exchange
         async with self._opening:
             if self._exchange is None:
                 # The libraries take up to a second to import, during which other runs should go on.

@@ -22,6 +22,7 @@ from podium.gateway.line import Candidate
 from podium.gateway.policy import CallPolicy
 from podium.gateway.prompt import Prompt
 from podium.gateway.traffic import Held, Lease, Wish
+from podium.gateway.under_way import bill_of
 from podium.gateway.wording import well_formed
 from podium.ports.batches import BatchProvider
 from podium.ports.execution import AttemptContext
@@ -202,7 +203,10 @@ class Batches:
         )
 
 
-def _spent(outcomes: Sequence[ModelReply | ModelFailure]) -> tuple[Money, Usage]:
+def _spent(outcomes: Sequence[ModelReply | ModelFailure]) -> tuple[Money, Usage] | None:
+    """Return what a batch came to, None when its provider did not count all of it."""
+    if not all(each.counted for each in outcomes if isinstance(each, ModelReply)):
+        return None
     cost = sum((each.cost or Money() for each in outcomes), Money())
     return cost, sum((each.usage for each in outcomes), Usage())
 
@@ -223,7 +227,8 @@ def _answer(
         return None
     reply = replace(outcome, text=well_formed(outcome.text))
     found = judged(prompt, reply, policy.longest)
-    trial = Trial(found, reply.text, reply.usage, reply.cost, reply.price_table)
+    bill = bill_of(reply, candidate.messages)
+    trial = Trial(found, reply.text, bill.usage, bill.cost, bill.price_table, estimated=bill.estimated)
     if not isinstance(found, Accepted):
         ledger.note(candidate, trial, "next")
         return None

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic_core import to_json
 
 from podium.domain.answers import AnyAnswer, CallAttempt, FailureKind
-from podium.domain.errors import BudgetExceeded, PodiumError
+from podium.domain.errors import BudgetExceeded, PodiumError, RecordingUnusable
 from podium.gateway.batches.batching import Planning
 from podium.gateway.batches.values import BatchPlan
 from podium.gateway.batches.work import BatchMeans, holder_of, question_of, request_of
@@ -76,8 +76,12 @@ class BatchPlans:
         return BatchPlan(context.idempotency_key, means.now(), policy.models[0], {}, ())
 
     async def _limits(self, model: str) -> BatchLimits | None:
-        route = self._means.providers.routes(model)[0]
-        route.provider.check(route.model)
+        try:
+            route = self._means.providers.routes(model)[0]
+            route.provider.check(route.model)
+        except RecordingUnusable:
+            # Asked one by one it ends the call, which going on to the next candidate would not.
+            return None
         if not isinstance(route.provider, BatchProvider):
             return None
         return await route.provider.batch_limits(route.model)
