@@ -30,6 +30,7 @@ from podium.app.streams import chunks_of
 from podium.app.triggers import Emitting, Triggers
 from podium.domain.attributes import AttributeValue, checked_attributes
 from podium.domain.budgets import Budget
+from podium.domain.checks import budgets_of
 from podium.domain.chunks import Chunk
 from podium.domain.durations import Duration
 from podium.domain.errors import InvalidInput, StateConflict
@@ -104,7 +105,7 @@ class Podium:
         self._workflows = WorkflowCatalog([*workflows, *(each for each in used if each not in workflows)])
         self._queues = queues_by_name(queues, self._workflows)
         self._settings = settings or Settings()
-        self._budgets = tuple(budgets)
+        self._budgets = budgets_of(budgets, "Podium: budgets")
         self._scripts = scripts or {}
         self._environment = os.environ if environment is None else environment
         self._source = source

@@ -9,21 +9,14 @@ from typing import Final, cast
 
 from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, event
 
-from podium.domain.errors import InvalidInput
 from podium.settings.storage import StorageSettings
 
 READERS: Final = 4
 """How many reads may go on at once."""
 
-_SYNCHRONOUS: Final = ("OFF", "NORMAL", "FULL", "EXTRA")
-
 
 def connect(path: Path, settings: StorageSettings, *, create: bool = False) -> sqlite3.Connection:
     """Open the file, which must exist unless it may be `create`d. Transactions begin only where we say so."""
-    if settings.synchronous.upper() not in _SYNCHRONOUS:
-        raise InvalidInput(
-            f"storage setting synchronous must be one of {', '.join(_SYNCHRONOUS)}, not {settings.synchronous!r}"
-        )
     raw = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
         uri=True,
