@@ -56,6 +56,7 @@ async def checked_runs(
     with_failed: bool = False,
     seconds: float = TIME_LIMIT,
     tenant: str = DEFAULT_TENANT,
+    storage_settings: StorageSettings | None = None,
 ) -> AsyncIterator[CheckedRun]:
     """Replay every run of `workflows` that is under way, oldest first, and yield what came of it.
 
@@ -67,7 +68,7 @@ async def checked_runs(
     names = {workflow.name for workflow in catalog}
     states = IN_FLIGHT | {RunState.FAILED} if with_failed else IN_FLIGHT
     page_after = partial(in_flight.list_numbered, tenant=tenant, workflows=names, states=states, limit=_PAGE)
-    storage = await open_sqlite(existing(database), settings=StorageSettings(), own=False)
+    storage = await open_sqlite(existing(database), settings=storage_settings or StorageSettings(), own=False)
     try:
         last = 0
         while page := await storage.read(partial(page_after, after=last)):

@@ -151,17 +151,15 @@ def decide(
     from podium.app.database import open_database
     from podium.app.going_on import go_on
     from podium.app.reviews import decided_value
-    from podium.settings import GatewaySettings, Settings
 
     given, name = _given(value), reviewer or _user()
-    settings = Settings(gateway=GatewaySettings(override=tuple(model or ())))
 
     async def settle() -> tuple[Review, bool, Continuation | None]:
         async with open_database(database) as opened:
             review, is_new = await opened.reviews.decide(
                 review_id, verdict, reviewer=name, value=given, comment=comment
             )
-        going_on = await go_on(database, review.run, settings, os.environ) if wait else None
+        going_on = await go_on(database, review.run, model, os.environ) if wait else None
         return review, is_new, going_on
 
     review, is_new, going_on = wait_for(settle, _RECORDED)

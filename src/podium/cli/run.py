@@ -31,13 +31,15 @@ HELP = (
     "Run a workflow: once with --input, or once for each line of a file with --each. Durable: what is finished is "
     "never repeated, what was interrupted goes on when the same command is run again. A line of the file that cannot "
     "be used is reported with its number, and the others are worked on; the exit code is 0 when every run "
-    "completed or waits for a person, 1 when a run failed, is blocked or was cancelled, or a line is broken."
+    "completed or waits for a person, 1 when a run failed, is blocked or was cancelled, or a line is broken. "
+    "FILE.py may hold `settings = Settings(...)`; options stand over it."
 )
 EXAMPLES = (
     'Examples: podium run desk.py:support --input \'{"text": "refund??"}\' · podium run desk.py:support --input '
     "@ticket.json --id ticket-42 · podium run desk.py:support --each tickets.jsonl --id-field id · podium run "
     "desk.py:support --each tickets.jsonl --model anthropic:claude-haiku-4-5"
 )
+_AT_ONCE = 4
 _GOES_ON = "interrupted. What is finished is kept; the same command{} goes on from here."
 
 
@@ -62,8 +64,14 @@ def run(
     database: Database = DEFAULT_DATABASE,
     model: Models = None,
     concurrency: Annotated[
-        int, typer.Option(min=1, max=10_000, help="With --each: runs at work at once.")
-    ] = 4,
+        int | None,
+        typer.Option(
+            min=1,
+            max=10_000,
+            help="With --each: runs at work at once.",
+            show_default="4, or what FILE's settings say",
+        ),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Put an existing database aside, which keeps it, and start over.")
     ] = False,
@@ -75,15 +83,14 @@ def run(
 ) -> None:
     """Run a workflow durably: what is finished is never repeated, what was interrupted goes on."""
     from podium.app.models import check_models
+    from podium.app.settings import with_concurrency, with_models
     from podium.app.workflow_file import load_workflow
-    from podium.settings import EngineSettings, GatewaySettings, Settings
 
     _check_options(given, each, id_field, run_id)
     loaded = load_workflow(target)
-    settings = Settings(
-        engine=EngineSettings(max_active_runs=concurrency if each is not None else 1000),
-        gateway=GatewaySettings(override=tuple(model or ())),
-    )
+    settings = with_models(loaded.settings, model)
+    if each is not None:
+        settings = with_concurrency(settings, concurrency, _AT_ONCE)
     check_models(loaded.prompts, settings, os.environ)
     farewell = _GOES_ON.format(" without --fresh" if fresh else "")
     if each is not None:

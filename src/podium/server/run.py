@@ -29,7 +29,15 @@ from podium.domain.money import Money
 from podium.domain.requests import ServedRequest
 from podium.server.app import App
 from podium.server.protocol import BoundedProtocol
-from podium.settings import GatewaySettings, RetentionSettings, ServerSettings, Settings
+from podium.settings import (
+    CassetteSettings,
+    GatewaySettings,
+    PriceSettings,
+    RetentionSettings,
+    ServerSettings,
+    Settings,
+    StorageSettings,
+)
 
 _BACKLOG = 2048
 _IDLE = 75
@@ -54,6 +62,9 @@ class Server:
     logs: bool = False
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    prices: PriceSettings = field(default_factory=PriceSettings)
+    cassettes: CassetteSettings = field(default_factory=CassetteSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
 
     @property
     def public(self) -> bool:
@@ -63,7 +74,14 @@ class Server:
     def opening(self) -> AbstractAsyncContextManager[Serving]:
         """Open what requests are answered with."""
         told = _print if self.logs else None
-        settings = Settings(gateway=self.gateway, retention=self.retention, server=self.options)
+        settings = Settings(
+            cassettes=self.cassettes,
+            gateway=self.gateway,
+            prices=self.prices,
+            retention=self.retention,
+            server=self.options,
+            storage=self.storage,
+        )
         return open_serving(self.database, settings, self.environment, public=self.public, told=told)
 
     def app(self) -> App:
