@@ -15,7 +15,7 @@ from podium.app.settings import with_models
 from podium.app.workflow_file import WorkflowFile, load_workflow
 from podium.domain.errors import CredentialMissing, InvalidInput, StorageUnavailable
 from podium.domain.ids import RunId
-from podium.domain.runs import Run
+from podium.domain.runs import DEFAULT_TENANT, Run
 from podium.domain.states import RunState
 from podium.settings import Settings
 
@@ -35,7 +35,11 @@ class Continuation:
 
 
 async def go_on(
-    database: Path, run_id: RunId, models: Sequence[str] | None, environment: Mapping[str, str]
+    database: Path,
+    run_id: RunId,
+    models: Sequence[str] | None,
+    environment: Mapping[str, str],
+    tenant: str = DEFAULT_TENANT,
 ) -> Continuation:
     """Have a run take what is in its inbox, and go on with it and its parents until they end or wait again.
 
@@ -44,7 +48,7 @@ async def go_on(
     place of every prompt's own.
     """
     until, why = time.monotonic() + PATIENCE, ""
-    async with open_database(database) as opened:
+    async with open_database(database, tenant) as opened:
         while time.monotonic() < until:
             # A child's result is of no use without its parent: they go on together.
             run = await opened.runs.root(run_id)
@@ -93,7 +97,7 @@ async def _worked_on(database: Path, run: Run, loaded: WorkflowFile, settings: S
         only=run.id,
     ) as app:
         await app.idle()
-        return await app.runs.get(run.id)
+        return await app.for_tenant(run.tenant).runs.get(run.id)
 
 
 def _standing(run: Run) -> str:

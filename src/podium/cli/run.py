@@ -14,11 +14,12 @@ from rich.text import Text
 
 from podium.cli.exits import Exit, complain
 from podium.cli.job import run_job
-from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, Models, database_hint, program
+from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, Models, Tenant, database_hint, program
 from podium.cli.output import console, harmless, plain, print_json
 from podium.cli.waiting import wait_for
 from podium.domain.errors import InvalidInput
-from podium.domain.ids import RunId, checked_run_id, new_run_id
+from podium.domain.ids import RunId, checked_run_id, checked_tenant, new_run_id
+from podium.domain.runs import DEFAULT_TENANT
 from podium.domain.states import RunState
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def run(
         typer.Option("--id", help="Without --each: the run's id; the same id again is the same run."),
     ] = None,
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     model: Models = None,
     concurrency: Annotated[
         int | None,
@@ -87,6 +89,7 @@ def run(
     from podium.app.workflow_file import load_workflow
 
     _check_options(given, each, id_field, run_id)
+    checked_tenant(tenant)
     loaded = load_workflow(target)
     settings = with_models(loaded.settings, model)
     if each is not None:
@@ -96,14 +99,16 @@ def run(
     if each is not None:
         _check_readable(each)
         _start_over(database, fresh_also or [], wanted=fresh, as_json=as_json)
-        job = partial(run_job, loaded, each, id_field, database, settings, as_json=as_json, farewell=farewell)
+        job = partial(
+            run_job, loaded, each, id_field, database, tenant, settings, as_json=as_json, farewell=farewell
+        )
         code = wait_for(job, farewell)
     else:
         name = new_run_id() if run_id is None else checked_run_id(run_id)
         encoded = _input(given, loaded.chosen)
         _start_over(database, fresh_also or [], wanted=fresh, as_json=as_json)
         ended = wait_for(
-            lambda: _run_once(loaded, encoded, name, database, settings),
+            lambda: _run_once(loaded, encoded, name, database, tenant, settings),
             farewell if run_id else _unnamed(name),
         )
         code = _report(ended, database, as_json=as_json)
@@ -152,7 +157,7 @@ def _unnamed(name: RunId) -> str:
 
 
 async def _run_once(
-    loaded: WorkflowFile, encoded: bytes, name: RunId, database: Path, settings: Settings
+    loaded: WorkflowFile, encoded: bytes, name: RunId, database: Path, tenant: str, settings: Settings
 ) -> Run:
     from podium.app.podium import Podium
 
@@ -165,13 +170,13 @@ async def _run_once(
         source=loaded.source,
         only=name,
     ) as app:
-        stored, _ = await app.submit(loaded.chosen, encoded, name)
+        stored, _ = await app.submit(loaded.chosen, encoded, name, tenant=tenant)
         if stored.input != encoded:
             complain(
                 f"run {name} exists with another input, which stands; give another --id to run this one."
             )
         await app.idle()
-        return await app.runs.get(name)
+        return await app.for_tenant(tenant).runs.get(name)
 
 
 def _report(run: Run, database: Path, *, as_json: bool) -> Exit:
@@ -184,7 +189,7 @@ def _report(run: Run, database: Path, *, as_json: bool) -> Exit:
 
 def _print_end(run: Run, database: Path) -> None:
     out = console()
-    hint = database_hint(database)
+    hint = database_hint(database, run.tenant)
     match run.state:
         case RunState.COMPLETED:
             value: Any = orjson.loads(run.output or b"null")
