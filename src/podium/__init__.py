@@ -79,12 +79,17 @@ if TYPE_CHECKING:
     from podium.review.gate import Checked, GateDecision, gate
     from podium.settings import (
         BreakerSettings,
+        CassetteSettings,
         EngineSettings,
         GatewaySettings,
         HedgeSettings,
         Limits,
+        ModelPrice,
+        PriceSettings,
+        ReplayMode,
         RetentionSettings,
         RetryBudgetSettings,
+        ServerSettings,
         Settings,
         StorageSettings,
     )
@@ -130,8 +135,8 @@ _MODULES = {
     "review.ask_human": "ask_human",
     "review.gate": "Checked GateDecision gate",
     "settings": (
-        "BreakerSettings EngineSettings GatewaySettings HedgeSettings Limits RetentionSettings RetryBudgetSettings Settings "
-        "StorageSettings"
+        "BreakerSettings CassetteSettings EngineSettings GatewaySettings HedgeSettings Limits ModelPrice PriceSettings "
+        "ReplayMode RetentionSettings RetryBudgetSettings ServerSettings Settings StorageSettings"
     ),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
@@ -149,6 +154,7 @@ __all__ = [
     "Budget",
     "BudgetExceeded",
     "CallAttempt",
+    "CassetteSettings",
     "CatchUp",
     "Checked",
     "Child",
@@ -172,6 +178,7 @@ __all__ = [
     "InvalidInput",
     "Likeness",
     "Limits",
+    "ModelPrice",
     "ModelsUnavailable",
     "Money",
     "NoAnswer",
@@ -182,6 +189,7 @@ __all__ = [
     "Period",
     "Podium",
     "PodiumError",
+    "PriceSettings",
     "Prompt",
     "PromptPolicy",
     "Quality",
@@ -189,6 +197,7 @@ __all__ = [
     "QueueFull",
     "Rate",
     "Rejected",
+    "ReplayMode",
     "Retention",
     "RetentionSettings",
     "RetryBudgetSettings",
@@ -206,6 +215,7 @@ __all__ = [
     "Schedule",
     "Scope",
     "Semantic",
+    "ServerSettings",
     "Settings",
     "Settlement",
     "SettlementKind",

@@ -113,7 +113,7 @@ async def test_what_would_be_turned_down_on_any_day_is_no_outage(policy: Any, sa
 async def test_a_fallback_of_another_type_is_refused_where_it_is_declared():
     with pytest.raises(InvalidDefinition, match="is not of the output type"):
         classify("a", on_outage=Fallback("bug?"))
-    with pytest.raises(InvalidDefinition, match="on_outage='hope' is not known"):
+    with pytest.raises(InvalidDefinition, match="on_outage='hope' must be one of 'fail', 'stale'"):
         classify("a", on_outage="hope")
 
 

@@ -214,8 +214,6 @@ def test_looking_ahead_asks_for_the_embeddings_that_prompts_need(monkeypatch):
         ({"cache": None}, "needs cache="),
         ({"cache": 0}, "needs cache="),
         ({"temperature": 0.7}, "sampled=True"),
-        ({"semantic": Semantic(threshold=0)}, "threshold"),
-        ({"semantic": Semantic(threshold=1.1)}, "threshold"),
         ({"semantic": Semantic(of="nobody")}, "nobody"),
         ({"semantic": Semantic(verify="smollm2")}, "names no model"),
         ({"semantic": Semantic(verify=prompt("v", "{question}"))}, "bool"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import openai
+import pytest
 from openai import AsyncOpenAI
 
 from tests.wire import WireServer, ok
@@ -133,3 +134,33 @@ def test_models_of_prompts_are_named_only_with_a_file(tmp_path):
     ended = podium(tmp_path, "serve", "--model", "openai:x", "--port", "0")
     assert ended.returncode == 2
     assert "FILE.py" in ended.stderr
+
+
+SETTINGS = """
+from podium import GatewaySettings, ModelPrice, PriceSettings, ServerSettings, Settings
+
+settings = Settings(
+    gateway=GatewaySettings(budgets=["$1/day"]),
+    prices=PriceSettings({"openai:x@{url}": ModelPrice("1000", "1000")}),
+    server=ServerSettings(aliases={"m": ["openai:x@{url}"]}),
+)
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_file_of_settings_alone_gives_clients_its_aliases_prices_and_budgets(tmp_path, workers):
+    async with WireServer() as wire:
+        wire.always(ok("Ada Lovelace"))
+        (tmp_path / "only.py").write_text(SETTINGS.replace("{url}", wire.url))
+        made = await asyncio.to_thread(podium, tmp_path, "keys", "create", "site", "--budget", "$0.5/day")
+        async with a_server(tmp_path, "only.py", "--workers", workers) as (process, told):
+            assert (told["aliases"], told["workflows"]) == (["m"], [])
+            async with AsyncOpenAI(
+                base_url=told["url"], api_key=made.stdout.strip(), max_retries=0
+            ) as client:
+                said = await client.chat.completions.create(model="m", messages=ASK, max_tokens=20)
+                with pytest.raises(openai.RateLimitError, match="a limit of"):
+                    await client.chat.completions.create(model="m", messages=ASK, max_tokens=960)
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait, 30) == 0
+    assert said.choices[0].message.content == "Ada Lovelace"

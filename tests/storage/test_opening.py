@@ -147,9 +147,7 @@ async def test_a_refused_file_is_not_left_locked(path: Path):
 
 
 async def test_a_wrong_setting_is_named(path: Path):
-    with pytest.raises(
-        InvalidInput, match="synchronous must be one of OFF, NORMAL, FULL, EXTRA, not 'SOMETIMES'"
-    ):
+    with pytest.raises(InvalidInput, match="synchronous='SOMETIMES' must be one of 'OFF', 'NORMAL', 'FULL'"):
         await opened(path, synchronous="SOMETIMES")
 
 

@@ -15,7 +15,6 @@ from podium.app.callbacks import from_callback
 from podium.app.database import existing
 from podium.app.time_limit import OutOfTime, time_limit
 from podium.domain.ids import RunId
-from podium.domain.runs import DEFAULT_TENANT
 from podium.domain.states import RunState
 from podium.flow.catalog import WorkflowCatalog
 from podium.flow.fitting import Effect, Misfit, MisfitKind, misfit_of, without_version
@@ -55,9 +54,10 @@ async def checked_runs(
     *,
     with_failed: bool = False,
     seconds: float = TIME_LIMIT,
-    tenant: str = DEFAULT_TENANT,
+    tenant: str | None = None,
+    storage_settings: StorageSettings | None = None,
 ) -> AsyncIterator[CheckedRun]:
-    """Replay every run of `workflows` that is under way, oldest first, and yield what came of it.
+    """Replay every run of `workflows` that is under way, of a tenant or of all, oldest first, and yield what came of it.
 
     `with_failed` adds failed runs, which fit when they can be retried. A replay may take `seconds`. Works beside
     the process that owns the database. Raises `StorageUnavailable` when that cannot be read, and `InvalidInput` for
@@ -67,7 +67,7 @@ async def checked_runs(
     names = {workflow.name for workflow in catalog}
     states = IN_FLIGHT | {RunState.FAILED} if with_failed else IN_FLIGHT
     page_after = partial(in_flight.list_numbered, tenant=tenant, workflows=names, states=states, limit=_PAGE)
-    storage = await open_sqlite(existing(database), settings=StorageSettings(), own=False)
+    storage = await open_sqlite(existing(database), settings=storage_settings or StorageSettings(), own=False)
     try:
         last = 0
         while page := await storage.read(partial(page_after, after=last)):

@@ -17,6 +17,8 @@ from podium.app.reviews import Reviews
 from podium.app.runs import Runs
 from podium.app.triggers import Triggers
 from podium.domain.errors import StorageUnavailable
+from podium.domain.ids import checked_tenant
+from podium.domain.runs import DEFAULT_TENANT
 from podium.ports.storage import Storage
 from podium.settings import StorageSettings
 from podium.storage.sqlite.database import open_sqlite
@@ -55,21 +57,25 @@ def existing(path: Path) -> Path:
 
 
 @asynccontextmanager
-async def open_database(path: Path) -> AsyncIterator[Database]:
-    """Open an existing database without owning it; raises `StorageUnavailable` when it is not there or not ours."""
+async def open_database(path: Path, tenant: str = DEFAULT_TENANT) -> AsyncIterator[Database]:
+    """Open an existing database without owning it; raises `StorageUnavailable` when it is not there or not ours.
+
+    Its runs, reviews, keys and requests are the tenant's.
+    """
+    checked_tenant(tenant)
     storage = await open_sqlite(existing(path), settings=StorageSettings(), own=False)
     try:
         yield Database(
             path,
-            Runs(storage),
-            Reviews(storage),
+            Runs(storage, tenant),
+            Reviews(storage, tenant),
             Triggers(storage),
             QueueList(storage),
             GatewayView(storage),
             BudgetList(storage),
             Prompts(storage),
-            Keys(storage),
-            Requests(storage),
+            Keys(storage, tenant),
+            Requests(storage, tenant),
             storage,
         )
     finally:

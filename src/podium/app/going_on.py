@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from podium.app.database import Database, open_database
 from podium.app.models import check_models
 from podium.app.podium import Podium
+from podium.app.settings import with_models
 from podium.app.workflow_file import WorkflowFile, load_workflow
 from podium.domain.errors import CredentialMissing, InvalidInput, StorageUnavailable
 from podium.domain.ids import RunId
-from podium.domain.runs import Run
+from podium.domain.runs import DEFAULT_TENANT, Run
 from podium.domain.states import RunState
 from podium.settings import Settings
 
@@ -34,15 +35,20 @@ class Continuation:
 
 
 async def go_on(
-    database: Path, run_id: RunId, settings: Settings, environment: Mapping[str, str]
+    database: Path,
+    run_id: RunId,
+    models: Sequence[str] | None,
+    environment: Mapping[str, str],
+    tenant: str = DEFAULT_TENANT,
 ) -> Continuation:
     """Have a run take what is in its inbox, and go on with it and its parents until they end or wait again.
 
     The code is taken from the file that the run was started from, but only from below the current folder: a
-    database that came from elsewhere must not choose which code runs.
+    database that came from elsewhere must not choose which code runs. So are the settings, with `models`, if any, in
+    place of every prompt's own.
     """
     until, why = time.monotonic() + PATIENCE, ""
-    async with open_database(database) as opened:
+    async with open_database(database, tenant) as opened:
         while time.monotonic() < until:
             # A child's result is of no use without its parent: they go on together.
             run = await opened.runs.root(run_id)
@@ -52,7 +58,7 @@ async def go_on(
                 why = "the process that owns the database does not work on it"
             else:
                 try:
-                    return await _here(opened, run, settings, environment)
+                    return await _here(opened, run, models, environment)
                 except StorageUnavailable as error:
                     # Another process may have been faster.
                     why = str(error).rstrip(".")
@@ -63,7 +69,7 @@ async def go_on(
 
 
 async def _here(
-    opened: Database, run: Run, settings: Settings, environment: Mapping[str, str]
+    opened: Database, run: Run, models: Sequence[str] | None, environment: Mapping[str, str]
 ) -> Continuation:
     file = Path((run.source or "").rpartition(":")[0])
     if not run.source or not file.is_relative_to(Path.cwd()):
@@ -72,6 +78,7 @@ async def _here(
         return Continuation(run.id, None, f"{why}{where}")
     try:
         loaded = load_workflow(run.source)
+        settings = with_models(loaded.settings, models)
         check_models(loaded.prompts, settings, environment)
     except (InvalidInput, CredentialMissing) as error:
         return Continuation(run.id, None, f"Run {run.id} cannot go on here: {error}")
@@ -90,7 +97,7 @@ async def _worked_on(database: Path, run: Run, loaded: WorkflowFile, settings: S
         only=run.id,
     ) as app:
         await app.idle()
-        return await app.runs.get(run.id)
+        return await app.for_tenant(run.tenant).runs.get(run.id)
 
 
 def _standing(run: Run) -> str:

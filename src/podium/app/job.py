@@ -16,7 +16,7 @@ from podium.domain.errors import InvalidInput, QueueFull, StateConflict
 from podium.domain.ids import RunId
 from podium.domain.money import Money
 from podium.domain.operations import OperationKind
-from podium.domain.runs import Run
+from podium.domain.runs import DEFAULT_TENANT, Run
 from podium.domain.states import TERMINAL_RUN_STATES, RunState
 from podium.flow.workflows import Workflow
 
@@ -68,7 +68,11 @@ class JobTotals:
 
 
 async def begin_job(
-    app: Podium, workflow: Workflow[Any, Any], lines: Iterable[JobLine], progress: Callable[[int], None]
+    app: Podium,
+    workflow: Workflow[Any, Any],
+    lines: Iterable[JobLine],
+    progress: Callable[[int], None],
+    tenant: str = DEFAULT_TENANT,
 ) -> JobStart:
     """Start a run for every good line that has none; `progress` is told the number of lines looked at."""
     found: dict[str, list[RunId]] = {"new": [], "resumed": [], "waiting": [], "ended": []}
@@ -81,7 +85,7 @@ async def begin_job(
         if line.repaired:
             repaired.append(line.number)
         try:
-            run, is_new = await _submitted(app, workflow, line.input, line.run_id)
+            run, is_new = await _submitted(app, workflow, line.input, line.run_id, tenant)
         except (InvalidInput, StateConflict) as error:
             broken.append(replace(line, input=None, problem=str(error)))
             continue
@@ -91,21 +95,21 @@ async def begin_job(
 
 
 async def _submitted(
-    app: Podium, workflow: Workflow[Any, Any], encoded: bytes, run_id: str
+    app: Podium, workflow: Workflow[Any, Any], encoded: bytes, run_id: str, tenant: str
 ) -> tuple[Run, bool]:
     while True:
         try:
-            return await app.submit(workflow, encoded, run_id)
+            return await app.submit(workflow, encoded, run_id, tenant=tenant)
         except QueueFull as full:
             # The file keeps what the queue has no place for yet.
             await asyncio.sleep(min(full.retry_after or _PAUSE, _PAUSE))
 
 
-async def total_up(app: Podium, run_ids: Sequence[RunId]) -> JobTotals:
+async def total_up(app: Podium, run_ids: Sequence[RunId], tenant: str = DEFAULT_TENANT) -> JobTotals:
     """Return what the runs came to, from what is stored."""
-    totals = JobTotals()
+    totals, runs = JobTotals(), app.for_tenant(tenant).runs
     for run_id in run_ids:
-        timeline = await app.runs.timeline(run_id)
+        timeline = await runs.timeline(run_id)
         run = timeline.run
         totals.states[run.state] += 1
         totals.usage += run.spending.usage

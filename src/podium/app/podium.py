@@ -7,19 +7,19 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-from podium.app.attributes import AttributeExecutor
 from podium.app.budgets import BudgetList
 from podium.app.collector import patient_collector
+from podium.app.executors import executors_on
 from podium.app.firing import Firing
 from podium.app.forks import fork_run
 from podium.app.gateway import Means, Prompting, gateway_on
 from podium.app.gateway_status import GatewayView, StatusWriter
 from podium.app.handles import RunHandle
-from podium.app.live_steps import LiveSteps
 from podium.app.placement import Time, Wish, placement_of, queues_by_name
 from podium.app.prompts import Prompts
 from podium.app.queues import QueueList
@@ -27,32 +27,31 @@ from podium.app.retention import Keeper
 from podium.app.reviews import Reviews
 from podium.app.runs import Runs
 from podium.app.streams import chunks_of
-from podium.app.triggers import Emitting, Triggers
+from podium.app.tenants import TenantView, view_of
+from podium.app.triggers import Triggers
 from podium.domain.attributes import AttributeValue, checked_attributes
 from podium.domain.budgets import Budget
+from podium.domain.checks import budgets_of
 from podium.domain.chunks import Chunk
 from podium.domain.durations import Duration
 from podium.domain.errors import InvalidInput, StateConflict
 from podium.domain.filters import EVERYTHING, Filter
 from podium.domain.happenings import ChunkPublished, Happening
-from podium.domain.ids import RunId, checked_run_id, new_run_id
-from podium.domain.operations import OperationKind
+from podium.domain.ids import RunId, checked_run_id, checked_tenant, new_run_id
 from podium.domain.policies import PromptPolicy
 from podium.domain.queues import Queue
-from podium.domain.runs import Placement, Run
+from podium.domain.runs import DEFAULT_TENANT, Placement, Run
 from podium.domain.states import RunState
 from podium.engines.embedded.engine import EmbeddedEngine
 from podium.engines.embedded.queues import Queues
 from podium.engines.embedded.spawning import new_seed
 from podium.flow.catalog import WorkflowCatalog
 from podium.flow.emit import emission_of
-from podium.flow.publishing import PublishExecutor
 from podium.flow.step_executor import StepExecutor
 from podium.flow.triggers import Trigger, by_trigger_name
 from podium.flow.workflows import Workflow
-from podium.gateway.executor import PromptExecutor
 from podium.gateway.streaming import Streamer
-from podium.ports.execution import Executor, Executors
+from podium.ports.execution import Executors
 from podium.ports.live import making_live_calls
 from podium.providers.registry import Providers
 from podium.settings import Settings
@@ -104,7 +103,7 @@ class Podium:
         self._workflows = WorkflowCatalog([*workflows, *(each for each in used if each not in workflows)])
         self._queues = queues_by_name(queues, self._workflows)
         self._settings = settings or Settings()
-        self._budgets = tuple(budgets)
+        self._budgets = budgets_of(budgets, "Podium: budgets")
         self._scripts = scripts or {}
         self._environment = os.environ if environment is None else environment
         self._source = source
@@ -134,16 +133,11 @@ class Podium:
             steps = StepExecutor(self._settings.engine.step_threads)
             stack.callback(steps.close)
             self.triggers = Triggers(storage, self.look, clock=self._clock)
-            prompting = self._gateway(providers, self._policies(), stack)
+            policies = {each.name: each.policy for each in self._workflows if each.policy is not None}
+            prompting = self._gateway(providers, policies, stack)
             gateway = prompting.gateway
             stack.enter_context(making_live_calls(Streamer(gateway, lambda _: None)))
-            executors: dict[OperationKind, Executor] = {
-                OperationKind.STEP: LiveSteps(steps, gateway),
-                OperationKind.MODEL: PromptExecutor(gateway, prompting.batches),
-                OperationKind.PUBLISH: PublishExecutor(),
-                OperationKind.ATTRIBUTES: AttributeExecutor(storage),
-                OperationKind.EMIT: Emitting(self.triggers),
-            }
+            executors = executors_on(storage, steps, prompting, self.triggers)
             stored_queues = StoredQueues(storage, self._settings.storage.blob_threshold)
             self._engine = EmbeddedEngine(
                 storage,
@@ -192,7 +186,7 @@ class Podium:
     ) -> None:
         await self._stack.aclose()
 
-    async def start(
+    async def start(  # noqa: PLR0913 - options by name
         self,
         workflow: Workflow[P, R],
         *args: Any,
@@ -203,6 +197,7 @@ class Podium:
         start_at: Time | None = None,
         delay: Duration | None = None,
         debounce: str | None = None,
+        tenant: str = DEFAULT_TENANT,
         **kwargs: Any,
     ) -> RunHandle[R]:
         """Start a run, durably, and return its handle; the remaining arguments are the workflow's.
@@ -212,9 +207,11 @@ class Podium:
         waits for room, in place of the workflow's own; there, `priority` ranks it (higher first, 0 by default), and
         it does not begin before `start_at`, or before `delay` from now. With `debounce`, a run of the same workflow
         and key that has not begun takes over the input, priority and time of this start, and the handle is that
-        run's: with `delay=30`, one run begins 30 seconds after the last of a burst of starts.
+        run's: with `delay=30`, one run begins 30 seconds after the last of a burst of starts. `tenant` is on whose
+        behalf it runs: its children, reviews, budgets, limits and kept answers are that tenant's alone.
 
-        Raises `InvalidInput` for arguments, an id or a place that cannot be used, `StateConflict` when the id
+        Raises `InvalidInput` for arguments, a place or an id that cannot be used, such as one of another tenant's run,
+        `StateConflict` when the id
         belongs to a run of another workflow, and `QueueFull`, with nothing stored, when the queue is full.
         """
         if debounce is not None and run_id is not None:
@@ -224,11 +221,12 @@ class Podium:
         checked = checked_attributes(attributes or {})
         wish = Wish(queue, priority, start_at, delay, debounce)
         placement = placement_of(wish, workflow, self._queues, self._clock())
-        run, _ = await self.submit(workflow, workflow.encode_input(args, kwargs), run_id, placement=placement)
+        encoded = workflow.encode_input(args, kwargs)
+        run, _ = await self.submit(workflow, encoded, run_id, placement=placement, tenant=tenant)
         if checked:
             # The run may be at work by now, or have been started before: what it says of itself stands.
-            await self.runs.set_attributes(run.id, checked, replace=False)
-        return self._handle(run.id, workflow)
+            await self.for_tenant(tenant).runs.set_attributes(run.id, checked, replace=False)
+        return self._handle(run.id, workflow, tenant)
 
     async def submit(
         self,
@@ -237,6 +235,7 @@ class Podium:
         run_id: str | None,
         trigger: str | None = None,
         placement: Placement | None = None,
+        tenant: str = DEFAULT_TENANT,
     ) -> tuple[Run, bool]:
         """Start a run of already encoded input; returns the stored run and whether it is new. See `start`.
 
@@ -253,6 +252,7 @@ class Podium:
             input=encoded,
             seed=new_seed(),
             created_at=now,
+            tenant=checked_tenant(tenant),
             source=self._source,
             version=workflow.version,
             trigger=trigger,
@@ -265,14 +265,25 @@ class Podium:
             )
         return stored, is_new
 
-    async def run(self, workflow: Workflow[P, R], *args: Any, run_id: str | None = None, **kwargs: Any) -> R:
+    async def run(
+        self,
+        workflow: Workflow[P, R],
+        *args: Any,
+        run_id: str | None = None,
+        tenant: str = DEFAULT_TENANT,
+        **kwargs: Any,
+    ) -> R:
         """Start a run and wait for its result; see `start` and `RunHandle.result`."""
-        handle = await self.start(workflow, *args, run_id=run_id, **kwargs)
+        handle = await self.start(workflow, *args, run_id=run_id, tenant=tenant, **kwargs)
         return await handle.result()
 
-    async def get(self, run_id: str) -> RunHandle[Any]:
-        """Return the handle of a stored run; raises `UnknownRun`, or `InvalidInput` when its workflow is unknown."""
-        run = await self.runs.get(run_id)
+    def for_tenant(self, tenant: str) -> TenantView:
+        """Return the runs, reviews and keys of one tenant; those of this object are tenant `default`'s."""
+        return view_of(self._storage, tenant)
+
+    async def get(self, run_id: str, *, tenant: str = DEFAULT_TENANT) -> RunHandle[Any]:
+        """Return the handle of a tenant's run; raises `UnknownRun`, or `InvalidInput` when its workflow is unknown."""
+        run = await self.for_tenant(tenant).runs.get(run_id)
         workflow = self._workflows.find(run.workflow, run.version)
         if workflow is None:
             version = f" (version {run.version!r})" if run.version else ""
@@ -280,7 +291,7 @@ class Podium:
                 f"run {run_id!r} is of workflow {run.workflow!r}{version}, which is not known here. "
                 "Add it to Podium(..., workflows=[...])."
             )
-        return self._handle(run.id, workflow)
+        return self._handle(run.id, workflow, tenant)
 
     async def list(
         self,
@@ -306,15 +317,14 @@ class Podium:
         self._engine.look()
         return is_new
 
-    def stream(self, run_id: str, after: int = 0) -> AsyncIterator[Chunk]:
+    def stream(self, run_id: str, after: int = 0, *, tenant: str = DEFAULT_TENANT) -> AsyncIterator[Chunk]:
         """Yield what a run publishes, from the beginning or after a `Chunk.position`, until it has ended."""
-        interval = self._settings.engine.poll_interval
         return chunks_of(
             self._storage,
-            self.runs,
+            self.for_tenant(tenant).runs,
             RunId(run_id),
             after=after,
-            poll_interval=interval,
+            poll_interval=self._settings.engine.poll_interval,
             news=lambda: self._published,
         )
 
@@ -365,11 +375,9 @@ class Podium:
         means = Means(self._storage, providers, self._settings, self._environment, self._budgets, self._clock)
         return gateway_on(means, stack, policies)
 
-    def _policies(self) -> Mapping[str, PromptPolicy]:
-        return {each.name: each.policy for each in self._workflows if each.policy is not None}
-
-    def _handle(self, run_id: RunId, workflow: Workflow[Any, R]) -> RunHandle[R]:
-        return RunHandle(run_id, workflow, self.runs, self._engine, self._fork, self.stream)
+    def _handle(self, run_id: RunId, workflow: Workflow[Any, R], tenant: str) -> RunHandle[R]:
+        runs, stream = self.for_tenant(tenant).runs, partial(self.stream, tenant=tenant)
+        return RunHandle(run_id, workflow, runs, self._engine, self._fork, stream)
 
     async def _fork(
         self, run_id: RunId, at: str | None, replacing: Mapping[str, Any], new_id: str | None

@@ -72,9 +72,19 @@ class Triggers:
         self._told()
         return state
 
-    async def emit(self, emission: Emission) -> bool:
-        """Emit an event, durably; return whether it is new. Raises `UnknownRun`, and then no run has it."""
-        change = partial(triggers.emit, emission=emission, at=self._clock(), tenant=self._tenant)
+    async def emit(self, emission: Emission, tenant: str | None = None) -> bool:
+        """Emit an event of `tenant`, or this one, durably; return whether it is new.
+
+        Raises `UnknownRun` for a run that the tenant does not have, and then no run has the event; `InvalidInput` for an
+        event to the triggers of another tenant.
+        """
+        of = tenant or self._tenant
+        if of != self._tenant and not emission.to:
+            raise InvalidInput(
+                f"event {emission.name!a} of tenant {of!a} has no triggers to go to: they start runs of tenant "
+                f"{self._tenant!a} alone. Name the runs that it is for with to=..."
+            )
+        change = partial(triggers.emit, emission=emission, at=self._clock(), tenant=of)
         is_new = await self._storage.write(change)
         self._told()
         return is_new
@@ -89,4 +99,5 @@ class Emitting:
     async def execute(self, request: Execute, context: AttemptContext) -> Any:
         """Emit what `request` says, once for all attempts of the operation; raises `UnknownRun`."""
         emission: Emission = request.target
-        await self._triggers.emit(replace(emission, dedupe=emission.dedupe or context.idempotency_key))
+        once = replace(emission, dedupe=emission.dedupe or context.idempotency_key)
+        await self._triggers.emit(once, context.tenant)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -17,12 +18,13 @@ from podium.flow.failures import source_line
 from podium.flow.triggers import OnEvent, Schedule, Trigger
 from podium.flow.workflows import Workflow
 from podium.gateway.prompt import Prompt
+from podium.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFile:
-    """What a Python file defines: the workflow that was asked for, and all its workflows, prompts, triggers, queues and
-    budgets.
+    """What a Python file defines: the workflow that was asked for, all its workflows, prompts, triggers, queues and
+    budgets, and its settings, which are the default ones where it has none.
     """
 
     chosen: Workflow[Any, Any]
@@ -32,6 +34,16 @@ class WorkflowFile:
     triggers: tuple[Trigger, ...] = ()
     queues: tuple[Queue, ...] = ()
     budgets: tuple[Budget, ...] = ()
+    settings: Settings = field(default_factory=Settings)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedFile:
+    """What a server takes from a Python file: settings, budgets, and what there is `to_do`, if it has workflows."""
+
+    settings: Settings = field(default_factory=Settings)
+    budgets: tuple[Budget, ...] = ()
+    to_do: WorkflowFile | None = None
 
 
 def load_file(location: str) -> WorkflowFile:
@@ -39,6 +51,20 @@ def load_file(location: str) -> WorkflowFile:
     module, path = _module(location)
     workflows = _workflows(module, location)
     return _defined(module, path, next(iter(workflows)), next(iter(workflows.values())))
+
+
+def load_served(location: str) -> ServedFile:
+    """Import a file that may hold nothing but settings or budgets, and return what a server takes from it.
+
+    Raises as `load_workflow` does, and `InvalidInput` for a file without settings, budgets and workflows.
+    """
+    module, path = _module(location)
+    settings, budgets = _settings(module, location), _budgets(module)
+    workflows = {key: value for key, value in vars(module).items() if isinstance(value, Workflow)}
+    if not workflows and settings is None and not budgets:
+        raise InvalidInput(f"{location} defines neither workflows nor settings nor budgets to serve with.")
+    to_do = _defined(module, path, *next(iter(workflows.items()))) if workflows else None
+    return ServedFile(settings or Settings(), budgets, to_do)
 
 
 def load_prompts(location: str) -> tuple[Prompt[Any], ...]:
@@ -98,15 +124,6 @@ def _defined(module: ModuleType, path: Path, name: str, chosen: Workflow[Any, An
     # By identity: a trigger may be held by two variables.
     triggers = {id(value): value for value in values if isinstance(value, Schedule | OnEvent)}
     queues = tuple(value for value in values if isinstance(value, Queue))
-    # A budget of runs stands at its workflow, and one that a prompt was given is that prompt's.
-    taken = [prompt.budget for prompt in prompts]
-    budgets = tuple(
-        value
-        for value in values
-        if isinstance(value, Budget)
-        and not any(value is each for each in taken)
-        and value.scope is not Scope.RUN
-    )
     return WorkflowFile(
         chosen,
         tuple(workflows.values()),
@@ -114,8 +131,33 @@ def _defined(module: ModuleType, path: Path, name: str, chosen: Workflow[Any, An
         f"{path}:{name}",
         tuple(triggers.values()),
         queues,
-        budgets,
+        _budgets(module),
+        _settings(module, path.name) or Settings(),
     )
+
+
+def _budgets(module: ModuleType) -> tuple[Budget, ...]:
+    values = list(vars(module).values())
+    # A budget of runs stands at its workflow, and one that a prompt or the settings were given is theirs.
+    taken = [value.budget for value in values if isinstance(value, Prompt)]
+    for value in values:
+        taken += value.gateway.budgets if isinstance(value, Settings) else ()
+    return tuple(
+        value
+        for value in values
+        if isinstance(value, Budget)
+        and not any(value is each for each in taken)
+        and value.scope is not Scope.RUN
+    )
+
+
+def _settings(module: ModuleType, location: str) -> Settings | None:
+    """Return the one `Settings` of the module, whatever variable holds it, or None."""
+    found = {id(value): (key, value) for key, value in vars(module).items() if isinstance(value, Settings)}
+    if len(found) > 1:
+        names = _listed(key for key, _ in found.values())
+        raise InvalidInput(f"{location} defines several Settings: {names}. Keep one, with all groups in it.")
+    return next((value for _, value in found.values()), None)
 
 
 def _import(path: Path) -> ModuleType:
@@ -143,5 +185,5 @@ def _import(path: Path) -> ModuleType:
     return module
 
 
-def _listed(names: dict[str, Workflow[Any, Any]]) -> str:
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(map(repr, names)))

@@ -36,23 +36,30 @@ _STOPPED = "interrupted. What was asked of runs so far stands; the same command 
 
 
 def control(
-    verb_name: str, run_id: str | None, filter: str | None, database: Path, *, unasked: bool, as_json: bool
+    verb_name: str,
+    run_id: str | None,
+    filter: str | None,
+    database: Path,
+    tenant: str,
+    *,
+    unasked: bool,
+    as_json: bool,
 ) -> None:
     """Do what `verb_name` stands for to one run, or to all that match; raises `InvalidInput` for both or neither."""
     if run_id is not None and filter is None:
-        _do_to_one(verb_name, run_id, database, as_json=as_json)
+        _do_to_one(verb_name, run_id, database, tenant, as_json=as_json)
     elif filter is not None and run_id is None:
-        _do_to_all(verb_name, filter, database, unasked=unasked, as_json=as_json)
+        _do_to_all(verb_name, filter, database, tenant, unasked=unasked, as_json=as_json)
     else:
         raise InvalidInput("name one run, or many with --filter; not both.")
 
 
-def _do_to_one(verb_name: str, run_id: str, database: Path, *, as_json: bool) -> None:
+def _do_to_one(verb_name: str, run_id: str, database: Path, tenant: str, *, as_json: bool) -> None:
     from podium.app.bulk import BULK_VERBS
     from podium.app.database import open_database
 
     async def ask() -> tuple[Run, bool]:
-        async with open_database(database) as opened:
+        async with open_database(database, tenant) as opened:
             run = await opened.runs.get(run_id)
             await BULK_VERBS[verb_name].act(opened.runs, run.id)
             return run, opened.is_owned()
@@ -69,7 +76,9 @@ def _do_to_one(verb_name: str, run_id: str, database: Path, *, as_json: bool) ->
         )
 
 
-def _do_to_all(verb_name: str, filter: str, database: Path, *, unasked: bool, as_json: bool) -> None:
+def _do_to_all(
+    verb_name: str, filter: str, database: Path, tenant: str, *, unasked: bool, as_json: bool
+) -> None:
     from podium.app.bulk import BULK_VERBS, bulk_filter, for_all
     from podium.app.database import open_database
 
@@ -79,7 +88,7 @@ def _do_to_all(verb_name: str, filter: str, database: Path, *, unasked: bool, as
     wanted = bulk_filter(verb, filter)
 
     async def count() -> int:
-        async with open_database(database) as opened:
+        async with open_database(database, tenant) as opened:
             return await opened.runs.count(wanted)
 
     expected = wait_for(count)
@@ -94,7 +103,7 @@ def _do_to_all(verb_name: str, filter: str, database: Path, *, unasked: bool, as
             if showing is not None:
                 showing.update(Text(f"{verb.name}: {result.done + result.left_alone:,} of {expected:,}"))
 
-        async with open_database(database) as opened:
+        async with open_database(database, tenant) as opened:
             with showing or nullcontext():
                 return await for_all(opened.runs, verb, wanted, say), opened.is_owned()
 

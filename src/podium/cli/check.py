@@ -92,8 +92,12 @@ async def _look(
     from podium.app.workflow_file import load_file
 
     progress, out = _Progress(), console()
-    workflows = load_file(file.rpartition(":")[0] if ".py:" in file else file).workflows
-    async for checked in checked_runs(database, workflows, with_failed=failed, seconds=limit):
+    loaded = load_file(file.rpartition(":")[0] if ".py:" in file else file)
+    read_by = loaded.settings.storage
+    found = checked_runs(
+        database, loaded.workflows, with_failed=failed, seconds=limit, storage_settings=read_by
+    )
+    async for checked in found:
         findings.add(checked)
         if runs and as_json:
             print_json(checked)

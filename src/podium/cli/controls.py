@@ -13,10 +13,11 @@ import orjson
 import typer
 from rich.text import Text
 
-from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, database_hint, program
+from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, Tenant, database_hint, program
 from podium.cli.output import console, plain, print_json
 from podium.cli.waiting import wait_for
 from podium.domain.errors import InvalidInput
+from podium.domain.runs import DEFAULT_TENANT
 from podium.domain.settlements import Settlement, SettlementKind
 from podium.domain.states import RunState
 
@@ -56,6 +57,7 @@ def register(app: typer.Typer) -> None:
 def settle(
     run_id: RunArgument,
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     key: Annotated[
         str | None, typer.Option(help="The step's journal key, when there is more than one such step.")
     ] = None,
@@ -73,6 +75,7 @@ def settle(
     settlement = _settlement(done, failed, again=again)
     _tell(
         database,
+        tenant,
         lambda runs: runs.settle(run_id, settlement, key),
         "settle",
         f"goes on: the step counts as {_COUNTS_AS[settlement.kind]}",
@@ -115,6 +118,7 @@ def send_event(
         typer.Option(metavar="KEY", help="A key by which the same event sent again is known and dropped."),
     ] = None,
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,
 ) -> None:
     """Send an event to a run, which keeps it until its code waits for one of that name."""
@@ -124,7 +128,7 @@ def send_event(
     content = given_json(payload, "the payload")
 
     async def send() -> tuple[bool, Run, bool]:
-        async with open_database(database) as opened:
+        async with open_database(database, tenant) as opened:
             is_new = await opened.runs.send_event(run_id, name, content, dedupe=dedupe)
             return is_new, await opened.runs.get(run_id), opened.is_owned()
 
@@ -146,6 +150,7 @@ def send_event(
 def fork(
     run_id: RunArgument,
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     at: Annotated[
         str | None,
         typer.Option(metavar="KEY", help="The journal key from which everything is done anew."),
@@ -173,7 +178,7 @@ def fork(
     replacing = dict(_replacement(each) for each in replace or ())
 
     async def make() -> tuple[Run, bool]:
-        async with open_database(database) as opened:
+        async with open_database(database, tenant) as opened:
             made = await fork_beside(opened, run_id, at=at, replacing=replacing, new_id=new_id, file=file)
             return made, opened.is_owned()
 
@@ -183,7 +188,9 @@ def fork(
         return
     goes_on = "It goes on from there." if is_owned else f"It goes on from there {_LATER}."
     _say(f"Run {plain(run.id)} is forked from {plain(run_id)}. {goes_on}")
-    console().print(Text(f"See {program()} runs show {plain(run.id)}{database_hint(database)}", style="dim"))
+    console().print(
+        Text(f"See {program()} runs show {plain(run.id)}{database_hint(database, tenant)}", style="dim")
+    )
 
 
 def _replacement(given: str) -> tuple[str, Any]:
@@ -198,6 +205,7 @@ def _replacement(given: str) -> tuple[str, Any]:
 def stream(
     run_id: RunArgument,
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     after: Annotated[int, typer.Option(min=0, metavar="N", help="Only what came after this position.")] = 0,
     follow: Annotated[
         bool, typer.Option("--follow", help="Go on until the run has ended, printing what comes as it comes.")
@@ -205,16 +213,18 @@ def stream(
     as_json: AsJson = False,
 ) -> None:
     """Print what a run publishes: position, journal key, value."""
-    wait_for(lambda: _stream(database, run_id, after, follow=follow, as_json=as_json))
+    wait_for(lambda: _stream(database, tenant, run_id, after, follow=follow, as_json=as_json))
 
 
-async def _stream(database: Path, run_id: str, after: int, *, follow: bool, as_json: bool) -> None:
+async def _stream(
+    database: Path, tenant: str, run_id: str, after: int, *, follow: bool, as_json: bool
+) -> None:
     import asyncio
 
     from podium.app.database import open_database
     from podium.app.streams import chunks_of, chunks_so_far
 
-    async with open_database(database) as opened:
+    async with open_database(database, tenant) as opened:
         run = await opened.runs.get(run_id)
         chunks = (
             chunks_of(
@@ -244,6 +254,7 @@ def _print_chunk(chunk: Chunk) -> None:
 
 def _tell(
     database: Path,
+    tenant: str,
     ask: Callable[[Runs], Awaitable[Run]],
     wish: str,
     now: str,
@@ -254,7 +265,7 @@ def _tell(
     from podium.app.database import open_database
 
     async def tell() -> tuple[Run, bool]:
-        async with open_database(database) as opened:
+        async with open_database(database, tenant) as opened:
             return await ask(opened.runs), opened.is_owned()
 
     run, is_owned = wait_for(tell)

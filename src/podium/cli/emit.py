@@ -8,9 +8,10 @@ import typer
 from rich.text import Text
 
 from podium.cli.given import json_given
-from podium.cli.options import DEFAULT_DATABASE, AsJson, Database
+from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, Tenant
 from podium.cli.output import console, plain, print_json
 from podium.cli.waiting import wait_for
+from podium.domain.runs import DEFAULT_TENANT
 from podium.domain.triggers import Emission
 
 EXAMPLES = (
@@ -29,6 +30,7 @@ def emit_event(
         str | None, typer.Option(help="The event's own key: emitted again, it is the same event.")
     ] = None,
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,
 ) -> None:
     """Emit an event: to runs with --to, otherwise to every trigger that listens for its name."""
@@ -39,7 +41,7 @@ def emit_event(
 
     async def emit() -> tuple[bool, bool]:
         async with open_database(database) as opened:
-            return await opened.triggers.emit(emission), opened.is_owned()
+            return await opened.triggers.emit(emission, tenant), opened.is_owned()
 
     is_new, is_owned = wait_for(emit)
     if as_json:

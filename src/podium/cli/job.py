@@ -36,6 +36,7 @@ async def run_job(
     path: Path,
     id_field: str | None,
     database: Path,
+    tenant: str,
     settings: Settings,
     *,
     as_json: bool,
@@ -62,18 +63,18 @@ async def run_job(
         app.subscribe(display.follow)
         lines = read_job_lines(path, loaded.chosen, id_field)
         with display.shown():
-            start = await begin_job(app, loaded.chosen, lines, display.count)
+            start = await begin_job(app, loaded.chosen, lines, display.count, tenant)
             display.expect(start.runs, [*start.ended, *start.waiting])
             try:
                 _print_start(out, start)
             except ReaderGone:
                 raise Interrupted(farewell) from None
             await app.idle()
-        totals = await total_up(app, start.runs)
+        totals = await total_up(app, start.runs, tenant)
     if as_json:
         print_json({"start": start, "totals": _as_json(totals)})
     elif start.runs or start.broken:
-        _print_totals(out, start, totals, database)
+        _print_totals(out, start, totals, database_hint(database, tenant))
     else:
         out.print(Text(f"{plain(path)} has no lines: there is nothing to do."))
     return Exit.NOT_ALL_WELL if start.broken or set(totals.states) - _WELL else Exit.OK
@@ -107,7 +108,7 @@ def _print_start(out: Console, start: JobStart) -> None:
         )
 
 
-def _print_totals(out: Console, start: JobStart, totals: JobTotals, database: Path) -> None:
+def _print_totals(out: Console, start: JobStart, totals: JobTotals, hint: str) -> None:
     states = totals.states
     others = ", ".join(
         f"{count} {state}"
@@ -145,11 +146,11 @@ def _print_totals(out: Console, start: JobStart, totals: JobTotals, database: Pa
             Text(f"\nEvery line had been worked on before; nothing was repeated. To start over: {again}")
         )
     if start.runs:
-        _print_next(out, start.runs[0], states[RunState.WAITING], database)
+        _print_next(out, start.runs[0], states[RunState.WAITING], hint)
 
 
-def _print_next(out: Console, run: str, waiting: int, database: Path) -> None:
-    hint, podium = database_hint(database), program()
+def _print_next(out: Console, run: str, waiting: int, hint: str) -> None:
+    podium = program()
     commands = [
         ("reviews list", "what waits for a person"),
         ("reviews decide ID approve", "or: edit, reject"),

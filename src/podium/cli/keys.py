@@ -11,12 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from podium.cli.exits import complain
-from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, help_without_command
+from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, Tenant, help_without_command
 from podium.cli.output import console, plain, print_json, shown_time
 from podium.cli.waiting import wait_for
 from podium.domain.budgets import Budget
 from podium.domain.keys import ApiKey, KeyLimits
 from podium.domain.money import Money
+from podium.domain.runs import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from podium.ports.budgets import BudgetUse
@@ -32,11 +33,12 @@ app = typer.Typer(
 
 @app.command(
     epilog="Examples: podium keys create website --budget '$5/day' --rpm 60 · "
-    "podium keys create batch --tpm 200000 --concurrency 4 --models 'openai:*' --models fast"
+    "podium keys create acme-1 --tenant acme · podium keys create batch --tpm 200000 --concurrency 4 --models 'openai:*' --models fast"
 )
 def create(
     name: Annotated[str, typer.Argument(help="What the key is called.")],
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     budget: Annotated[
         str | None, typer.Option(help="What it may spend in each period: '$5/day', '200k tokens/h'.")
     ] = None,
@@ -54,7 +56,7 @@ def create(
     limits = KeyLimits(
         rpm, tpm, concurrency, Budget.parse(budget) if budget else None, tuple(models or ("*",))
     )
-    key, token = wait_for(lambda: _create(database, name, limits))
+    key, token = wait_for(lambda: _create(database, tenant, name, limits))
     if as_json:
         print_json({**_as_json(key, ()), "token": token})
         return
@@ -63,12 +65,14 @@ def create(
 
 
 @app.command(name="list", epilog="Examples: podium keys list · podium keys list --json")
-def list_keys(database: Database = DEFAULT_DATABASE, as_json: AsJson = False) -> None:
+def list_keys(
+    database: Database = DEFAULT_DATABASE, tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False
+) -> None:
     """List keys: limits, what is taken of a budget in its present period, and whether they are revoked.
 
     `podium budgets list` shows what is spent of each limit, and what of that is only set aside.
     """
-    found, used = wait_for(lambda: _list(database))
+    found, used = wait_for(lambda: _list(database, tenant))
     if as_json:
         print_json([_as_json(key, used) for key in found])
         return
@@ -100,35 +104,36 @@ def list_keys(database: Database = DEFAULT_DATABASE, as_json: AsJson = False) ->
 def revoke(
     name: Annotated[str, typer.Argument(help="The key's name, or how its token begins.")],
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,
 ) -> None:
     """Revoke a key: servers refuse it within a second, and it cannot be brought back."""
-    key = wait_for(lambda: _revoke(database, name))
+    key = wait_for(lambda: _revoke(database, tenant, name))
     if as_json:
         print_json(_as_json(key, ()))
         return
     console().print(Text(f"Key {plain(key.name)} is revoked."))
 
 
-async def _create(database: Path, name: str, limits: KeyLimits) -> tuple[ApiKey, str]:
+async def _create(database: Path, tenant: str, name: str, limits: KeyLimits) -> tuple[ApiKey, str]:
     from podium.app.database import make_database, open_database
 
     await make_database(database)
-    async with open_database(database) as opened:
+    async with open_database(database, tenant) as opened:
         return await opened.keys.create(name, limits)
 
 
-async def _list(database: Path) -> tuple[Sequence[ApiKey], Sequence[BudgetUse]]:
+async def _list(database: Path, tenant: str) -> tuple[Sequence[ApiKey], Sequence[BudgetUse]]:
     from podium.app.database import open_database
 
-    async with open_database(database) as opened:
+    async with open_database(database, tenant) as opened:
         return await opened.keys.list(), await opened.budgets.list()
 
 
-async def _revoke(database: Path, name: str) -> ApiKey:
+async def _revoke(database: Path, tenant: str, name: str) -> ApiKey:
     from podium.app.database import open_database
 
-    async with open_database(database) as opened:
+    async with open_database(database, tenant) as opened:
         return await opened.keys.revoke(name)
 
 
@@ -157,6 +162,7 @@ def _as_json(key: ApiKey, used: Sequence[BudgetUse]) -> dict[str, Any]:
         taken = Money(_taken(key, used)) if isinstance(budget.amount, Money) else _taken(key, used)
     return {
         "name": key.name,
+        "tenant": key.tenant,
         "prefix": key.prefix,
         "models": limits.models,
         "requests_per_minute": limits.requests,

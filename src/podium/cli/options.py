@@ -10,7 +10,10 @@ from typing import Annotated
 
 import typer
 
+from podium.domain.runs import DEFAULT_TENANT
+
 DATABASE_VARIABLE = "PODIUM_DATABASE"
+TENANT_VARIABLE = "PODIUM_TENANT"
 
 Database = Annotated[
     Path,
@@ -21,6 +24,13 @@ Models = Annotated[
     list[str] | None,
     typer.Option(
         "--model", help="Use this model (provider:name) in place of every prompt's own; may be repeated."
+    ),
+]
+
+Tenant = Annotated[
+    str,
+    typer.Option(
+        "--tenant", envvar=TENANT_VARIABLE, help="On whose behalf: this tenant's, and nobody else's."
     ),
 ]
 
@@ -43,6 +53,7 @@ def program() -> str:
     return called.name if on_path else shlex.quote(os.path.relpath(called))
 
 
-def database_hint(database: Path) -> str:
-    """Return the `--db` option that hints need, or nothing for the default database."""
-    return "" if database == DEFAULT_DATABASE else f" --db {shlex.quote(str(database))}"
+def database_hint(database: Path, tenant: str = DEFAULT_TENANT) -> str:
+    """Return the `--db` and `--tenant` options that hints need, or nothing for the default ones."""
+    of = "" if tenant == DEFAULT_TENANT else f" --tenant {shlex.quote(tenant)}"
+    return of if database == DEFAULT_DATABASE else f" --db {shlex.quote(str(database))}{of}"

@@ -10,10 +10,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, help_without_command
+from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, Tenant, help_without_command
 from podium.cli.output import console, plain, print_json, shown_seconds, shown_time
 from podium.cli.waiting import wait_for
 from podium.domain.requests import ServedRequest
+from podium.domain.runs import DEFAULT_TENANT
 
 app = typer.Typer(
     help="Look at what the server has answered: who asked which model, and what it took.",
@@ -29,13 +30,14 @@ app = typer.Typer(
 )
 def list_requests(
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     key: Annotated[str | None, typer.Option(help="Only those of this key.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only those that failed.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List requests: key, model, lane, status, tokens, cost, latency. What was said is not kept."""
-    found = wait_for(lambda: _list(database, key, limit, failed=failed))
+    found = wait_for(lambda: _list(database, tenant, key, limit, failed=failed))
     if as_json:
         print_json(found)
         return
@@ -74,8 +76,10 @@ def list_requests(
     console().print(table)
 
 
-async def _list(database: Path, key: str | None, limit: int, *, failed: bool) -> Sequence[ServedRequest]:
+async def _list(
+    database: Path, tenant: str, key: str | None, limit: int, *, failed: bool
+) -> Sequence[ServedRequest]:
     from podium.app.database import open_database
 
-    async with open_database(database) as opened:
+    async with open_database(database, tenant) as opened:
         return await opened.requests.list(limit=limit, key=key, failed=failed)

@@ -19,6 +19,7 @@ from podium.cli.options import (
     AsJson,
     Database,
     Models,
+    Tenant,
     database_hint,
     help_without_command,
     program,
@@ -27,6 +28,7 @@ from podium.cli.output import console, harmless, plain, print_json, shown_due
 from podium.cli.waiting import wait_for
 from podium.domain.errors import InvalidInput
 from podium.domain.reviews import DecisionVerdict, Review, ReviewKind
+from podium.domain.runs import DEFAULT_TENANT
 from podium.domain.states import ReviewState
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ app = typer.Typer(
 )
 def list_reviews(
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     queue: Annotated[str | None, typer.Option(help="Only this queue.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Decided and closed ones too.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at the most.")] = 50,
@@ -60,7 +63,7 @@ def list_reviews(
     from podium.app.database import open_database
 
     async def read() -> list[Review]:
-        async with open_database(database) as opened:
+        async with open_database(database, tenant) as opened:
             if everything:
                 return list(await opened.reviews.list(states=None, queue=queue, limit=limit))
             return list(await opened.reviews.list(queue=queue, limit=limit))
@@ -89,7 +92,7 @@ def list_reviews(
         )
     console().print(table)
     first = found[0].id
-    hint = f"{program()} reviews show {first}{database_hint(database)}"
+    hint = f"{program()} reviews show {first}{database_hint(database, tenant)}"
     console().print(Text(f"\nLook at one: {hint}", style="dim"))
 
 
@@ -97,13 +100,14 @@ def list_reviews(
 def show(
     review_id: Annotated[str, typer.Argument(metavar="REVIEW", help="The review's id, or how it begins.")],
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,
 ) -> None:
     """Show one review: what is asked, what is proposed, and what helps to decide."""
     from podium.app.database import open_database
 
     async def read() -> Review:
-        async with open_database(database) as opened:
+        async with open_database(database, tenant) as opened:
             return await opened.reviews.get(review_id)
 
     review = wait_for(read)
@@ -112,7 +116,7 @@ def show(
         return
     _print_review(review)
     if review.decision is None and review.state is ReviewState.OPEN:
-        command = f"{program()} reviews decide {review.id}{database_hint(database)}"
+        command = f"{program()} reviews decide {review.id}{database_hint(database, tenant)}"
         console().print(Text("\nDecide it:", style="dim"))
         for verdict in review.draft.allowed:
             extra = {DecisionVerdict.EDIT: " --value '...'", DecisionVerdict.REJECT: " --comment '...'"}
@@ -127,6 +131,7 @@ def decide(
     review_id: Annotated[str, typer.Argument(metavar="REVIEW", help="The review's id, or how it begins.")],
     verdict: Annotated[DecisionVerdict, typer.Argument(help="What you decide.")],
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     value: Annotated[
         str | None,
         typer.Option(
@@ -151,17 +156,15 @@ def decide(
     from podium.app.database import open_database
     from podium.app.going_on import go_on
     from podium.app.reviews import decided_value
-    from podium.settings import GatewaySettings, Settings
 
     given, name = _given(value), reviewer or _user()
-    settings = Settings(gateway=GatewaySettings(override=tuple(model or ())))
 
     async def settle() -> tuple[Review, bool, Continuation | None]:
-        async with open_database(database) as opened:
+        async with open_database(database, tenant) as opened:
             review, is_new = await opened.reviews.decide(
                 review_id, verdict, reviewer=name, value=given, comment=comment
             )
-        going_on = await go_on(database, review.run, settings, os.environ) if wait else None
+        going_on = await go_on(database, review.run, model, os.environ, tenant) if wait else None
         return review, is_new, going_on
 
     review, is_new, going_on = wait_for(settle, _RECORDED)

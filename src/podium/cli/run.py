@@ -14,11 +14,12 @@ from rich.text import Text
 
 from podium.cli.exits import Exit, complain
 from podium.cli.job import run_job
-from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, Models, database_hint, program
+from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, Models, Tenant, database_hint, program
 from podium.cli.output import console, harmless, plain, print_json
 from podium.cli.waiting import wait_for
 from podium.domain.errors import InvalidInput
-from podium.domain.ids import RunId, checked_run_id, new_run_id
+from podium.domain.ids import RunId, checked_run_id, checked_tenant, new_run_id
+from podium.domain.runs import DEFAULT_TENANT
 from podium.domain.states import RunState
 
 if TYPE_CHECKING:
@@ -31,13 +32,15 @@ HELP = (
     "Run a workflow: once with --input, or once for each line of a file with --each. Durable: what is finished is "
     "never repeated, what was interrupted goes on when the same command is run again. A line of the file that cannot "
     "be used is reported with its number, and the others are worked on; the exit code is 0 when every run "
-    "completed or waits for a person, 1 when a run failed, is blocked or was cancelled, or a line is broken."
+    "completed or waits for a person, 1 when a run failed, is blocked or was cancelled, or a line is broken. "
+    "FILE.py may hold `settings = Settings(...)`; options stand over it."
 )
 EXAMPLES = (
     'Examples: podium run desk.py:support --input \'{"text": "refund??"}\' · podium run desk.py:support --input '
     "@ticket.json --id ticket-42 · podium run desk.py:support --each tickets.jsonl --id-field id · podium run "
     "desk.py:support --each tickets.jsonl --model anthropic:claude-haiku-4-5"
 )
+_AT_ONCE = 4
 _GOES_ON = "interrupted. What is finished is kept; the same command{} goes on from here."
 
 
@@ -60,10 +63,17 @@ def run(
         typer.Option("--id", help="Without --each: the run's id; the same id again is the same run."),
     ] = None,
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     model: Models = None,
     concurrency: Annotated[
-        int, typer.Option(min=1, max=10_000, help="With --each: runs at work at once.")
-    ] = 4,
+        int | None,
+        typer.Option(
+            min=1,
+            max=10_000,
+            help="With --each: runs at work at once.",
+            show_default="4, or what FILE's settings say",
+        ),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Put an existing database aside, which keeps it, and start over.")
     ] = False,
@@ -75,28 +85,30 @@ def run(
 ) -> None:
     """Run a workflow durably: what is finished is never repeated, what was interrupted goes on."""
     from podium.app.models import check_models
+    from podium.app.settings import with_concurrency, with_models
     from podium.app.workflow_file import load_workflow
-    from podium.settings import EngineSettings, GatewaySettings, Settings
 
     _check_options(given, each, id_field, run_id)
+    checked_tenant(tenant)
     loaded = load_workflow(target)
-    settings = Settings(
-        engine=EngineSettings(max_active_runs=concurrency if each is not None else 1000),
-        gateway=GatewaySettings(override=tuple(model or ())),
-    )
+    settings = with_models(loaded.settings, model)
+    if each is not None:
+        settings = with_concurrency(settings, concurrency, _AT_ONCE)
     check_models(loaded.prompts, settings, os.environ)
     farewell = _GOES_ON.format(" without --fresh" if fresh else "")
     if each is not None:
         _check_readable(each)
         _start_over(database, fresh_also or [], wanted=fresh, as_json=as_json)
-        job = partial(run_job, loaded, each, id_field, database, settings, as_json=as_json, farewell=farewell)
+        job = partial(
+            run_job, loaded, each, id_field, database, tenant, settings, as_json=as_json, farewell=farewell
+        )
         code = wait_for(job, farewell)
     else:
         name = new_run_id() if run_id is None else checked_run_id(run_id)
         encoded = _input(given, loaded.chosen)
         _start_over(database, fresh_also or [], wanted=fresh, as_json=as_json)
         ended = wait_for(
-            lambda: _run_once(loaded, encoded, name, database, settings),
+            lambda: _run_once(loaded, encoded, name, database, tenant, settings),
             farewell if run_id else _unnamed(name),
         )
         code = _report(ended, database, as_json=as_json)
@@ -145,7 +157,7 @@ def _unnamed(name: RunId) -> str:
 
 
 async def _run_once(
-    loaded: WorkflowFile, encoded: bytes, name: RunId, database: Path, settings: Settings
+    loaded: WorkflowFile, encoded: bytes, name: RunId, database: Path, tenant: str, settings: Settings
 ) -> Run:
     from podium.app.podium import Podium
 
@@ -158,13 +170,13 @@ async def _run_once(
         source=loaded.source,
         only=name,
     ) as app:
-        stored, _ = await app.submit(loaded.chosen, encoded, name)
+        stored, _ = await app.submit(loaded.chosen, encoded, name, tenant=tenant)
         if stored.input != encoded:
             complain(
                 f"run {name} exists with another input, which stands; give another --id to run this one."
             )
         await app.idle()
-        return await app.runs.get(name)
+        return await app.for_tenant(tenant).runs.get(name)
 
 
 def _report(run: Run, database: Path, *, as_json: bool) -> Exit:
@@ -177,7 +189,7 @@ def _report(run: Run, database: Path, *, as_json: bool) -> Exit:
 
 def _print_end(run: Run, database: Path) -> None:
     out = console()
-    hint = database_hint(database)
+    hint = database_hint(database, run.tenant)
     match run.state:
         case RunState.COMPLETED:
             value: Any = orjson.loads(run.output or b"null")

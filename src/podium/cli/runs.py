@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from podium.cli.bulk import FILTER_HELP, ManyRuns, OneRun, Unasked, control
-from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, help_without_command
+from podium.cli.options import DEFAULT_DATABASE, AsJson, Database, Tenant, help_without_command
 from podium.cli.output import console, jsonable, plain, print_json, shown_seconds, shown_time
 from podium.cli.timeline import print_timeline
 from podium.cli.waiting import wait_for
@@ -20,7 +20,7 @@ from podium.domain.attributes import Attributes
 from podium.domain.filter_language import parse_filter
 from podium.domain.filters import Filter, narrowed
 from podium.domain.ids import RunId
-from podium.domain.runs import Run
+from podium.domain.runs import DEFAULT_TENANT, Run
 from podium.domain.states import RunState
 
 app = typer.Typer(
@@ -47,11 +47,12 @@ STATE_STYLES = {
 @app.command(
     name="list",
     epilog="Examples: podium runs list · podium runs list 'state:failed,blocked workflow:support started>2026-01-01' · "
-    "podium runs list attr.customer=42 --json · podium runs list --limit 100 --after ticket-007",
+    "podium runs list attr.customer=42 --json · podium runs list --tenant acme · podium runs list --limit 100 --after ticket-007",
 )
 def list_runs(
     filter: Annotated[str, typer.Argument(metavar="[FILTER]", help=FILTER_HELP)] = "",
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     state: Annotated[
         list[RunState] | None, typer.Option(help="Only runs in this state; may be repeated.")
     ] = None,
@@ -64,7 +65,7 @@ def list_runs(
 ) -> None:
     """List runs that match, newest first."""
     wanted = narrowed(parse_filter(filter), states=state or None, workflow=workflow)
-    found, attributes = wait_for(lambda: _list(database, wanted, limit, after))
+    found, attributes = wait_for(lambda: _list(database, tenant, wanted, limit, after))
     if as_json:
         print_json([{**jsonable(run), "attributes": attributes.get(run.id, {})} for run in found])
         return
@@ -95,6 +96,7 @@ def list_runs(
 def count(
     filter: Annotated[str, typer.Argument(metavar="[FILTER]", help=FILTER_HELP)] = "",
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,
 ) -> None:
     """Count runs that match."""
@@ -103,7 +105,7 @@ def count(
     wanted = parse_filter(filter)
 
     async def read() -> int:
-        async with open_database(database) as opened:
+        async with open_database(database, tenant) as opened:
             return await opened.runs.count(wanted)
 
     counted = wait_for(read)
@@ -120,6 +122,7 @@ def count(
 def show(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     full: Annotated[
         bool, typer.Option("--full", help="With rendered prompts, raw responses and values.")
     ] = False,
@@ -133,7 +136,7 @@ def show(
     from podium.app.database import open_database
 
     async def read() -> None:
-        async with open_database(database) as opened:
+        async with open_database(database, tenant) as opened:
             timeline = await opened.runs.timeline(run_id, generation=generation)
         if as_json:
             print_json(timeline)
@@ -149,12 +152,13 @@ def show(
 def cancel(
     run_id: OneRun = None,
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     filter: ManyRuns = None,
     unasked: Unasked = False,
     as_json: AsJson = False,
 ) -> None:
     """Cancel a run, or many. A running process does it at once, otherwise the next one that is started."""
-    control("cancel", run_id, filter, database, unasked=unasked, as_json=as_json)
+    control("cancel", run_id, filter, database, tenant, unasked=unasked, as_json=as_json)
 
 
 @app.command(
@@ -163,12 +167,13 @@ def cancel(
 def pause(
     run_id: OneRun = None,
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     filter: ManyRuns = None,
     unasked: Unasked = False,
     as_json: AsJson = False,
 ) -> None:
     """Have a run, or many, stop once the steps under way have ended, until they are resumed."""
-    control("pause", run_id, filter, database, unasked=unasked, as_json=as_json)
+    control("pause", run_id, filter, database, tenant, unasked=unasked, as_json=as_json)
 
 
 @app.command(
@@ -177,12 +182,13 @@ def pause(
 def resume(
     run_id: OneRun = None,
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     filter: ManyRuns = None,
     unasked: Unasked = False,
     as_json: AsJson = False,
 ) -> None:
     """Have a paused run, or many, go on."""
-    control("resume", run_id, filter, database, unasked=unasked, as_json=as_json)
+    control("resume", run_id, filter, database, tenant, unasked=unasked, as_json=as_json)
 
 
 @app.command(
@@ -191,20 +197,21 @@ def resume(
 def retry(
     run_id: OneRun = None,
     database: Database = DEFAULT_DATABASE,
+    tenant: Tenant = DEFAULT_TENANT,
     filter: ManyRuns = None,
     unasked: Unasked = False,
     as_json: AsJson = False,
 ) -> None:
     """Have a failed run, or many, go on from what failed; have blocked ones tried with the code as it is."""
-    control("retry", run_id, filter, database, unasked=unasked, as_json=as_json)
+    control("retry", run_id, filter, database, tenant, unasked=unasked, as_json=as_json)
 
 
 async def _list(
-    database: Path, filter: Filter, limit: int, after: str | None
+    database: Path, tenant: str, filter: Filter, limit: int, after: str | None
 ) -> tuple[Sequence[Run], Mapping[RunId, Attributes]]:
     from podium.app.database import open_database
 
-    async with open_database(database) as opened:
+    async with open_database(database, tenant) as opened:
         last = None if after is None else await opened.runs.get(after)
         found = await opened.runs.list(filter, limit=limit, after=last)
         return found, await opened.runs.attributes([run.id for run in found])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 HELP = (
     "Serve the gateway over HTTP as OpenAI's API: /v1/chat/completions, /v1/responses, /v1/embeddings, /v1/models and "
     "/health. With FILE.py it works on that file's workflows and fires its triggers too, as `podium worker` does, and "
-    "that file's budgets bound what clients spend. "
+    "that file's budgets and `settings = Settings(...)` hold for clients: prices, limits, credentials, timeouts, aliases. "
+    "A file of settings alone will do; options stand over it. "
     "Ctrl-C or SIGTERM stops it after what is at work has ended, with exit code 0."
 )
 EXAMPLES = (
     "Examples: podium serve · podium serve --alias fast=openai:gpt-5-mini,anthropic:claude-haiku-4-5 · "
-    "podium serve --host 0.0.0.0 --workers 2 (needs a key: podium keys create NAME) · podium serve desk.py --json · "
+    "podium serve --host 0.0.0.0 --workers 2 (needs a key: podium keys create NAME) · podium serve desk.py --json · podium serve settings.py --workers 2 · "
     "podium serve --keep-requests 90d"
 )
 _LOOK = 1.0
@@ -38,7 +40,10 @@ _LOOK = 1.0
 
 def serve(
     file: Annotated[
-        str | None, typer.Argument(metavar="[FILE.py]", help="Work on this file's workflows too.")
+        str | None,
+        typer.Argument(
+            metavar="[FILE.py]", help="Serve by this file's settings and budgets; work on its workflows too."
+        ),
     ] = None,
     database: Database = DEFAULT_DATABASE,
     host: Annotated[
@@ -68,8 +73,13 @@ def serve(
     ] = None,
     model: Models = None,
     keep_requests: Annotated[
-        str, typer.Option(metavar="AGE", help="Delete rows of the log of requests at this age: `90d`.")
-    ] = "never",
+        str | None,
+        typer.Option(
+            metavar="AGE",
+            help="Delete rows of the log of requests at this age: `90d`.",
+            show_default="never, or what FILE's settings say",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve the gateway until stopped."""
@@ -80,36 +90,45 @@ def serve(
             f"serving needs libraries that are not installed ({error.name}): pip install 'podium[server]'"
         ) from None
     from podium.app.models import check_models
-    from podium.app.workflow_file import load_file
-    from podium.settings import GatewaySettings, RetentionSettings, ServerSettings, Settings
+    from podium.app.settings import retention_settings, server_settings, settings_for_clients, with_models
+    from podium.app.workflow_file import ServedFile, load_served
 
-    if file is not None and workers > 1:
+    served = ServedFile() if file is None else load_served(file)
+    loaded = served.to_do
+    if loaded is not None and workers > 1:
         raise InvalidInput(
-            "FILE.py is worked on by one process: leave --workers out, or run `podium worker FILE.py` beside "
-            "`podium serve --workers N`."
+            "the workflows of FILE.py are worked on by one process: leave --workers out, or run "
+            "`podium worker FILE.py` beside `podium serve --workers N`."
         )
-    if file is None and model:
+    if loaded is None and model:
         raise InvalidInput(
             "--model is for the prompts of FILE.py: name one, or use --alias for clients' models."
         )
-    loaded = None if file is None else load_file(file)
-    options = ServerSettings(
-        aliases=_aliases(alias or ()),
-        hosts=tuple(name.lower() for name in allow_host or ()),
-        origins=tuple(origin.rstrip("/") for origin in allow_origin or ()),
+    options = server_settings(
+        served.settings.server, _aliases(alias or ()), hosts=allow_host or (), origins=allow_origin or ()
     )
-    # The file's budgets bound what clients spend too; what overrides its prompts' models does not concern clients.
-    gateway = GatewaySettings(budgets=loaded.budgets if loaded is not None else ())
-    retention = RetentionSettings(
-        requests=None if keep_requests.strip().lower() == "never" else keep_requests
-    )
-    settings = Settings(gateway=GatewaySettings(override=tuple(model or ())), retention=retention)
+    retention = retention_settings(served.settings.retention, keep_requests)
+    clients = settings_for_clients(served)
+    settings = with_models(replace(served.settings, retention=retention), model)
     if loaded is not None:
         check_models(loaded.prompts, settings, os.environ)
     bound = listen(host, port)
     with bound:
         host, port = bound.getsockname()[:2]
-        server = Server(database, options, dict(os.environ), host, port, workers, as_json, gateway, retention)
+        server = Server(
+            database,
+            options,
+            dict(os.environ),
+            host,
+            port,
+            workers,
+            as_json,
+            clients.gateway,
+            retention,
+            clients.prices,
+            clients.cassettes,
+            clients.storage,
+        )
         try:
             wait_for(lambda: _check(server))
             if loaded is None:

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 HELP = (
     "Work on a database until stopped: goes on with the unfinished runs of the file's workflows, takes what other "
     "processes put there (decisions, events, cancellations), and fires the file's triggers. Ctrl-C or SIGTERM stops "
-    "it cleanly, with exit code 0; what was under way goes on at the next start."
+    "it cleanly, with exit code 0; what was under way goes on at the next start. FILE.py may hold "
+    "`settings = Settings(...)`; options stand over it."
 )
 EXAMPLES = "Examples: podium worker jobs.py · podium worker jobs.py --db jobs.db --concurrency 50"
+_AT_ONCE = 1000
 _LOOK = 1.0
 
 
@@ -34,19 +36,21 @@ def work(
     file: Annotated[str, typer.Argument(metavar="FILE.py", help="The file with workflows and triggers.")],
     database: Database = DEFAULT_DATABASE,
     model: Models = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=10_000, help="Runs at work at once.")] = 1000,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=10_000, help="Runs at work at once.", show_default="1000, or what FILE's settings say"
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Work on a database until stopped."""
     from podium.app.models import check_models
+    from podium.app.settings import with_concurrency, with_models
     from podium.app.workflow_file import load_file
-    from podium.settings import EngineSettings, GatewaySettings, Settings
 
     loaded = load_file(file)
-    settings = Settings(
-        engine=EngineSettings(max_active_runs=concurrency),
-        gateway=GatewaySettings(override=tuple(model or ())),
-    )
+    settings = with_concurrency(with_models(loaded.settings, model), concurrency, _AT_ONCE)
     check_models(loaded.prompts, settings, os.environ)
     try:
         wait_for(lambda: _work(loaded, database, settings, as_json=as_json))

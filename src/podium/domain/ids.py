@@ -17,6 +17,9 @@ ReviewId = NewType("ReviewId", str)
 
 MAX_RUN_ID = 200
 
+MAX_TENANT = 100
+"""The most characters that the name of a tenant may have."""
+
 
 def new_run_id() -> RunId:
     """Return a fresh run id that sorts by creation time (48 bits of milliseconds, then 80 random bits)."""
@@ -32,6 +35,16 @@ def checked_run_id(text: str) -> RunId:
             "Choose another run_id, or leave it out to have one made."
         )
     return RunId(text)
+
+
+def checked_tenant(name: str) -> str:
+    """Return `name`; raises `InvalidInput` when a tenant cannot be called so."""
+    if not 1 <= len(name) <= MAX_TENANT or not name.isprintable() or name != name.strip():
+        raise InvalidInput(
+            f"{name[:60]!a} cannot name a tenant: it must be 1 to {MAX_TENANT} printable characters, with none blank at "
+            "either end."
+        )
+    return name
 
 
 def checked_event_name(name: str) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from podium.domain.checks import Checks
 from podium.domain.errors import InvalidDefinition
 
 Outage = Literal["fail", "stale", "reschedule"]
 """What follows when no model can answer: `fail` raises, `stale` takes an earlier answer, `reschedule` tries later."""
 
-_OUTAGES = ("fail", "stale", "reschedule")
+OUTAGES: tuple[str, ...] = get_args(Outage)
+"""The words that say what follows when no model can answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class PromptPolicy:
     over all candidates. `reasks`: how often each model is shown its latest mistake. `max_tokens` of one request's
     output, doubled once when it is too short. `fallback_on_refusal`: when a model refuses or a vendor's filter steps
     in, the next candidate may be asked. `hedge`: when the first token is unusually late, a second model or credential
-    may be asked at the same time, which costs more. `on_outage`: what follows when no model can answer.
+    may be asked at the same time, which costs more. `on_outage`: what follows when no model can answer. Raises
+    `InvalidDefinition` for what could never work.
     """
 
     models: tuple[str, ...] = ()
@@ -43,6 +45,17 @@ class PromptPolicy:
     fallback_on_refusal: bool = False
     hedge: bool | None = None
     on_outage: Outage | Fallback | None = None
+
+    def __post_init__(self) -> None:
+        # Whose policy it is, the line that makes it says.
+        checks = Checks(self, InvalidDefinition, where="")
+        checks.models("models")
+        checks.time("timeout", above=True)
+        checks.count("retries", "reasks")
+        checks.count("max_tokens", least=1)
+        checks.number("temperature")
+        checks.flag("fallback_on_refusal", "hedge")
+        checks.choice("on_outage", OUTAGES, Fallback)
 
     def over(self, other: PromptPolicy) -> PromptPolicy:
         """Return this policy with what it leaves open taken from `other`."""
@@ -65,27 +78,3 @@ class PromptPolicy:
             "fallback_on_refusal",
         )
         return {name: getattr(self, name) for name in names}
-
-    def check(self, where: str) -> None:
-        """Raise `InvalidDefinition`, naming `where`, when the policy could never work."""
-        for model in self.models:
-            provider, colon, name = model.partition(":")
-            if not (provider and colon and name):
-                raise InvalidDefinition(f"{where}: {model!r} names no model: write 'provider:model'")
-        if len(set(self.models)) < len(self.models):
-            raise InvalidDefinition(f"{where}: models= names one model twice; use retries= to ask it again")
-        for option, value, least in (
-            ("retries", self.retries, 0),
-            ("reasks", self.reasks, 0),
-            ("max_tokens", self.max_tokens, 1),
-            ("temperature", self.temperature, 0),
-        ):
-            if value is not None and not value >= least:
-                raise InvalidDefinition(f"{where}: {option}={value!r} must be at least {least}")
-        if self.timeout is not None and not 0 < self.timeout < math.inf:
-            raise InvalidDefinition(f"{where}: timeout={self.timeout!r} must be a number of seconds above 0")
-        outage = self.on_outage
-        if outage is not None and not isinstance(outage, Fallback) and outage not in _OUTAGES:
-            raise InvalidDefinition(
-                f"{where}: on_outage={outage!r} is not known: take one of {', '.join(_OUTAGES)}, or Fallback(value)"
-            )

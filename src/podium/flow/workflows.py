@@ -12,6 +12,7 @@ import pydantic
 from typing_extensions import TypedDict
 
 from podium.domain.budgets import Budget, Scope
+from podium.domain.checks import LONGEST, is_number, shown
 from podium.domain.errors import InvalidDefinition, InvalidInput, NotSerialisable
 from podium.domain.ids import digest
 from podium.domain.operations import Intent, OperationKind, StartChild
@@ -216,12 +217,12 @@ def workflow(
     the model calls of each run may come to, such as `"$0.50"` or `"200k tokens"`; children have their own.
     Raises `InvalidDefinition` when the function is not async or an option makes no sense.
     """
-    if timeout is not None and timeout <= 0:
-        raise InvalidDefinition("@workflow: timeout must be above 0 seconds")
+    if timeout is not None and not (is_number(timeout) and 0 < timeout <= LONGEST):
+        raise InvalidDefinition(f"@workflow: timeout={shown(timeout)} must be a number of seconds above 0")
     if version and (len(version) > MAX_NAME or not version.isprintable()):
         raise InvalidDefinition(f"@workflow: version must be up to {MAX_NAME} printable characters")
-    if policy is not None:
-        policy.check("@workflow")
+    if policy is not None and not isinstance(policy, PromptPolicy):
+        raise InvalidDefinition(f"@workflow: policy={shown(policy)} must be a PromptPolicy")
     if isinstance(budget, str):
         budget = Budget(budget, scope=Scope.RUN)
     if budget is not None and budget.scope is not Scope.RUN:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from podium.domain.answers import Answer
 from podium.domain.budgets import Budget, Scope
+from podium.domain.checks import is_whole, shown
 from podium.domain.durations import Duration, seconds
 from podium.domain.errors import InvalidDefinition, InvalidInput, NotInRun, PodiumError
 from podium.domain.ids import digest
@@ -106,8 +107,10 @@ class Prompt(Generic[T]):
         """
         where = f"prompt {self.name!r}"
         run = current_run(f"{self.name}.batch()", "there is no other way to ask for a batch.")
-        if concurrency < 1:
-            raise InvalidInput(f"{where}: batch(concurrency={concurrency!r}) must be at least 1")
+        if not is_whole(concurrency) or concurrency < 1:
+            raise InvalidInput(
+                f"{where}: batch(concurrency={shown(concurrency)}) must be a whole number, at least 1"
+            )
         for number, variables in enumerate(items):
             self.template.check(variables, f"{where}, item {number} of a batch")
         return await batching.batch(run, self, items, concurrency)
@@ -143,7 +146,7 @@ def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are
     *,
     output: typing_extensions.TypeForm[Output] = cast("Any", str),  # noqa: B008 - no call: str under another type
     models: Sequence[str] = (),
-    timeout: float | None = None,
+    timeout: Duration | None = None,
     retries: int | None = None,
     reasks: int | None = None,
     max_tokens: int | None = None,
@@ -163,8 +166,8 @@ def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are
 
     `template`: the text with a `{name}` or `{name.field}` for each value that a call gives; literal braces are
     `{{` and `}}`. `output`: `str` for free text, or a pydantic model, dataclass, Enum, Literal or plain JSON
-    type. `models`: candidates in order, `provider:model`. `timeout`: seconds for the whole call, with all that
-    is tried again. `retries`: requests made again after transient failures, over all candidates. `reasks`: how
+    type. `models`: candidates in order, `provider:model`. `timeout`: for the whole call, with all that
+    is tried again: seconds, or text such as `"90s"`. `retries`: requests made again after transient failures, over all candidates. `reasks`: how
     often each model is shown its latest mistake. `max_tokens`: output of one request, doubled once when it is
     too short. `system`: what the model is told first. `validators`: functions of the value that return what is
     wrong with it, or None. `fallback_on_refusal`: whether the next candidate may answer what one refused.
@@ -178,47 +181,73 @@ def prompt(  # noqa: PLR0913 - each is an option of its own, and all but two are
 
     Raises `InvalidDefinition` when any of it could never work.
     """
-    where = f"prompt {name!r}"
+    where = f"prompt {shown(name)}"
+    _check_texts({"name": name, "template": template, "system": system or ""}, where)
     if not _NAME.fullmatch(name):
         raise InvalidDefinition(
             f"{where}: the name must be 1 to 64 letters, digits, - or _, beginning with a letter"
         )
-    if isinstance(models, str):
-        raise InvalidDefinition(f"{where}: models= takes a list: models=[{models!r}]")
+    if not isinstance(stream, bool):
+        raise InvalidDefinition(f"{where}: stream={shown(stream)} must be True or False")
     parsed = Template.parse(template, where)
     form: OutputForm[Output] = OutputForm.of(output, where)
-    own = PromptPolicy(
-        tuple(models),
-        timeout,
-        retries,
-        reasks,
-        max_tokens,
-        temperature,
-        fallback_on_refusal,
-        hedge,
-        on_outage,
-    )
+    try:
+        # The policy checks what it is made of, times as text too, and turns it into what it says it holds.
+        own = PromptPolicy(
+            cast("tuple[str, ...]", models),
+            cast("float | None", timeout),
+            retries,
+            reasks,
+            max_tokens,
+            temperature,
+            fallback_on_refusal,
+            hedge,
+            on_outage,
+        )
+    except InvalidDefinition as error:
+        raise InvalidDefinition(f"{where}: {error}") from None
+    if policy is not None and not isinstance(policy, PromptPolicy):
+        raise InvalidDefinition(f"{where}: policy={shown(policy)} must be a PromptPolicy")
     policy = own if policy is None else own.over(policy)
-    policy.check(where)
     _check_fallback(policy.on_outage, form, where)
     _check_validators(validators, where)
     version = digest(template, system or "", as_json(form.schema), as_json(policy.identity()))[:8]
     codec = TypedCodec(Answer[output], f"the answer of {where}")  # type: ignore[valid-type]
-    kept = None if cache is None else seconds(cache)
+    kept = _kept(cache, where)
     bound = _own_budget(budget, where)
     if semantic is not None:
+        if not isinstance(semantic, Semantic):
+            raise InvalidDefinition(f"{where}: semantic={shown(semantic)} must be a Semantic(...)")
         semantic = semantic.checked(parsed, kept=kept, temperature=policy.temperature, where=where)
     return Prompt(
         name, parsed, form, policy, system, tuple(validators), version, codec, stream, bound, kept, semantic
     )
 
 
+def _check_texts(given: Mapping[str, object], where: str) -> None:
+    for option, text in given.items():
+        if not isinstance(text, str):
+            raise InvalidDefinition(f"{where}: {option}={shown(text)} must be a text")
+
+
 def _own_budget(budget: Budget | str | None, where: str) -> Budget | None:
     if isinstance(budget, str):
         if "/" not in budget:
             raise InvalidDefinition(f"{where}: budget={budget!r} has no period: write e.g. '$5/day'")
-        return Budget(budget, scope=Scope.PROMPT)
+        try:
+            return Budget(budget, scope=Scope.PROMPT)
+        except InvalidDefinition as error:
+            raise InvalidDefinition(f"{where}: budget={shown(budget)}: {error}") from None
+    if budget is not None and not isinstance(budget, Budget):
+        raise InvalidDefinition(f"{where}: budget={shown(budget)} must be a Budget, or text such as '$5/day'")
     return budget
+
+
+def _kept(cache: Duration | None, where: str) -> float | None:
+    try:
+        return None if cache is None else seconds(cache)
+    except InvalidInput as error:
+        raise InvalidDefinition(f"{where}: cache={shown(cache)}: {error}") from None
 
 
 def _check_fallback(on_outage: object, form: OutputForm[Any], where: str) -> None:
@@ -232,6 +261,8 @@ def _check_fallback(on_outage: object, form: OutputForm[Any], where: str) -> Non
 
 
 def _check_validators(validators: Sequence[object], where: str) -> None:
+    if not isinstance(validators, list | tuple):
+        raise InvalidDefinition(f"{where}: validators={shown(validators)} must be a list of functions")
     for validator in validators:
         if not callable(validator) or inspect.iscoroutinefunction(validator):
             raise InvalidDefinition(f"{where}: {validator!r} is no validator: it must be a plain function")

@@ -28,6 +28,11 @@ class Account:
     first_token: float | None = None
     error: str | None = None
 
+    @property
+    def tenant(self) -> str:
+        """On whose behalf the request is made: the tenant of its key."""
+        return DEFAULT_TENANT if self.key is None else self.key.tenant
+
     def row(self, exchange: Exchange) -> ServedRequest:
         """Return the row of the log."""
         elapsed = exchange.elapsed
@@ -44,5 +49,5 @@ class Account:
             latency=elapsed,
             first_token=self.first_token,
             error=self.error,
-            tenant=DEFAULT_TENANT if self.key is None else self.key.tenant,
+            tenant=self.tenant,
         )

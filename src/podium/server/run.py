@@ -25,7 +25,15 @@ from podium.server.app import App
 from podium.server.origins import is_loopback
 from podium.server.protocol import BoundedProtocol
 from podium.server.reports import Reports
-from podium.settings import GatewaySettings, RetentionSettings, ServerSettings, Settings
+from podium.settings import (
+    CassetteSettings,
+    GatewaySettings,
+    PriceSettings,
+    RetentionSettings,
+    ServerSettings,
+    Settings,
+    StorageSettings,
+)
 
 _BACKLOG = 2048
 _IDLE = 75
@@ -50,6 +58,9 @@ class Server:
     logs: bool = False
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    prices: PriceSettings = field(default_factory=PriceSettings)
+    cassettes: CassetteSettings = field(default_factory=CassetteSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
 
     @property
     def public(self) -> bool:
@@ -60,7 +71,14 @@ class Server:
         """Open what requests are answered with."""
         reports = Reports(as_json=self.logs)
         told = reports.requests if self.logs else None
-        settings = Settings(gateway=self.gateway, retention=self.retention, server=self.options)
+        settings = Settings(
+            cassettes=self.cassettes,
+            gateway=self.gateway,
+            prices=self.prices,
+            retention=self.retention,
+            server=self.options,
+            storage=self.storage,
+        )
         return open_serving(
             self.database, settings, self.environment, public=self.public, told=told, warned=reports.trouble
         )

@@ -46,7 +46,7 @@ def limits_of(call: ModelCall) -> CallLimits:
 async def whole(call: ModelCall, request: ModelRequest) -> Replied:
     """Return the reply, put down in the call's account; raises `ModelFailure`."""
     call.account.lane = Lane.TYPED
-    replied = await call.serving.chat.reply(call.target.models, request)
+    replied = await call.serving.chat.reply(call.target.models, request, call.account.tenant)
     _put_down(call, replied)
     return replied
 
@@ -62,7 +62,8 @@ async def pieces(call: ModelCall, request: ModelRequest) -> AsyncGenerator[list[
         come.append(delta)
         news.set()
 
-    task = asyncio.ensure_future(call.serving.chat.reply(call.target.models, replace(request, on_delta=hear)))
+    heard = replace(request, on_delta=hear)
+    task = asyncio.ensure_future(call.serving.chat.reply(call.target.models, heard, call.account.tenant))
     task.add_done_callback(lambda _: news.set())
     try:
         while not task.done():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from podium.domain.checks import Checks
 from podium.settings.cassettes import CassetteSettings, ReplayMode
 from podium.settings.engine import EngineSettings
 from podium.settings.gateway import GatewaySettings
@@ -25,6 +26,16 @@ class Settings:
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
+
+    def __post_init__(self) -> None:
+        checks = Checks(self)
+        checks.kind("cassettes", CassetteSettings)
+        checks.kind("engine", EngineSettings)
+        checks.kind("gateway", GatewaySettings)
+        checks.kind("prices", PriceSettings)
+        checks.kind("retention", RetentionSettings)
+        checks.kind("server", ServerSettings)
+        checks.kind("storage", StorageSettings)
 
 
 __all__ = [

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from podium.domain.checks import Checks
+
 
 class ReplayMode(StrEnum):
     """What `replay:` does about a request that nobody recorded."""
@@ -27,3 +29,8 @@ class CassetteSettings:
 
     folder: Path | str | None = None
     mode: ReplayMode | None = None
+
+    def __post_init__(self) -> None:
+        checks = Checks(self)
+        checks.kind("folder", str, Path)
+        checks.member("mode", ReplayMode)

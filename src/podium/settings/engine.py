@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from podium.domain.errors import InvalidInput
+from podium.domain.checks import Checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class EngineSettings:
     gc_threshold: int = 10_000
 
     def __post_init__(self) -> None:
-        for name in ("max_active_runs", "poll_interval", "step_threads"):
-            if getattr(self, name) <= 0:
-                raise InvalidInput(f"engine setting {name} must be greater than 0, not {getattr(self, name)}")
+        checks = Checks(self)
+        checks.count("max_active_runs", "step_threads", least=1)
+        checks.count("gc_threshold")
+        checks.time("poll_interval", above=True)
+        checks.time("linger")

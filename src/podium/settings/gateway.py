@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import get_args
 
 from podium.domain.budgets import Budget, Unpriced
-from podium.domain.policies import Fallback, Outage
+from podium.domain.checks import LARGEST, Checks, is_whole
+from podium.domain.policies import OUTAGES, Fallback, Outage
 from podium.domain.schema_modes import SchemaMode
 from podium.settings.resilience import BreakerSettings, HedgeSettings, Limits, RetryBudgetSettings
 
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """Defaults for every model call; a prompt may override what its own arguments name. Times in seconds.
+    """Defaults for every model call; a prompt may override what its own arguments name. Times in seconds, or as
+    text such as `"90s"`. What could never work raises `InvalidInput`.
 
     `models`: candidates of a prompt that names none. `override`: when set, used instead of every prompt's
     own candidates. `timeout`: the deadline of a whole call with its retries, re-asks and fallbacks.
@@ -66,3 +69,38 @@ class GatewaySettings:
     cache_stale: float = 604_800.0
     cache_bytes: int = 100_000_000
     cache_questions: int = 2_000
+
+    def __post_init__(self) -> None:
+        checks = Checks(self)
+        checks.models("models", "override")
+        checks.time("timeout", "connect", "first_token", "stall", above=True)
+        checks.time("retry_base", "retry_cap", "cache", "cache_stale")
+        checks.count("retries", "reasks", "cache_bytes")
+        checks.count("max_tokens", "max_reply_bytes", "cache_questions", least=1)
+        checks.mapping(
+            "credentials", "a mapping of providers to names of environment variables", checks.texts_of
+        )
+        for name in ("provider_limits", "credential_limits", "tenant_limits"):
+            checks.mapping_of(name, Limits)
+        checks.kind("breaker", BreakerSettings)
+        checks.kind("retry_budget", RetryBudgetSettings)
+        checks.kind("hedging", HedgeSettings)
+        checks.flag("hedge")
+        checks.choice("on_outage", OUTAGES, Fallback)
+        checks.choice("unpriced", get_args(Unpriced))
+        checks.budgets("budgets")
+
+        def window(name: str, value: object) -> int:
+            if not is_whole(value) or not 0 < value <= LARGEST:
+                raise checks.wrong(name, value, "a whole number of tokens, at least 1")
+            return value
+
+        def modes(value: object) -> tuple[str, SchemaMode]:
+            pair = value if isinstance(value, tuple | list) else ()
+            if len(pair) != 2 or not isinstance(pair[0], str):
+                raise checks.wrong("schema_modes", value, "pairs such as ('openai:*', SchemaMode.TOOL)")
+            return pair[0], checks.member_of("schema_modes", pair[1], SchemaMode)
+
+        checks.mapping("context_windows", "a mapping of models to tokens", window)
+        given = checks.items_of("schema_modes", self.schema_modes, "a list of pairs")
+        object.__setattr__(self, "schema_modes", tuple(map(modes, given)))

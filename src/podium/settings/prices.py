@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from types import MappingProxyType
 
+from podium.domain.checks import Checks, is_whole, shown
 from podium.domain.errors import InvalidInput
 
 _MOST = Decimal(1_000_000)
@@ -39,17 +39,20 @@ class PriceSettings:
     A cost that the provider reports with its reply goes before both.
     """
 
-    models: Mapping[str, ModelPrice] = field(default_factory=lambda: MappingProxyType({}))
+    models: Mapping[str, ModelPrice] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        Checks(self).mapping_of("models", ModelPrice)
 
 
 def _amount(name: str, value: object) -> Decimal:
     try:
         # A float is refused by its type: 0.1 would not be a tenth.
-        amount = Decimal(value) if isinstance(value, Decimal | str | int) else Decimal("nan")
+        amount = Decimal(value) if isinstance(value, Decimal | str) or is_whole(value) else Decimal("nan")
     except InvalidOperation:
         amount = Decimal("nan")
     if not amount.is_finite() or not 0 <= amount <= _MOST:
         raise InvalidInput(
-            f"price setting {name}={value!r} must be US dollars per million tokens, written as text: '0.25'"
+            f"price setting {name}={shown(value)} must be US dollars per million tokens, written as text: '0.25'"
         )
     return amount

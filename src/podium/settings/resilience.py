@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from podium.domain.errors import InvalidInput
+from podium.domain.checks import Checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,11 @@ class BreakerSettings:
     caution: int = 10
 
     def __post_init__(self) -> None:
-        _positive(self, "in_a_row", "failures", "volume", "window", "base", "cap", "successes", "caution")
+        checks = Checks(self)
+        checks.count("in_a_row", "volume", "successes", "caution", least=1)
+        # A share above 1 is never reached: then only failures in a row open it.
+        checks.number("failures", above=True)
+        checks.time("window", "base", "cap", above=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,9 @@ class RetryBudgetSettings:
     floor: int = 10
 
     def __post_init__(self) -> None:
-        _positive(self, "capacity", "transient", "throttled", "floor")
-        _share(self, "share")
+        checks = Checks(self)
+        checks.count("capacity", "transient", "throttled", "floor", least=1)
+        checks.number("share", most=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Limits:
     concurrency: int | None = None
 
     def __post_init__(self) -> None:
-        _positive(self, "requests", "tokens", "concurrency")
+        Checks(self).count("requests", "tokens", "concurrency", least=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +86,7 @@ class HedgeSettings:
     window: float = 600.0
 
     def __post_init__(self) -> None:
-        _positive(self, "samples", "least", "window")
-        _share(self, "quantile", "share")
-
-
-def _positive(settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None and not value > 0:
-            raise InvalidInput(f"{type(settings).__name__}: {name}={value!r} must be greater than 0")
-
-
-def _share(settings: object, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        if not 0 <= value <= 1:
-            raise InvalidInput(f"{type(settings).__name__}: {name}={value!r} must be a share from 0 to 1")
+        checks = Checks(self)
+        checks.count("samples", "least", least=1)
+        checks.time("window", above=True)
+        checks.number("quantile", "share", most=1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from podium.domain.checks import Checks
 from podium.domain.durations import Duration, seconds
-from podium.domain.errors import InvalidInput
 from podium.domain.retention import Retention
 
 
@@ -30,14 +30,11 @@ class RetentionSettings:
     forget_keys: Duration | None = "90d"
 
     def __post_init__(self) -> None:
-        if self.forget_keys is not None:
-            seconds(self.forget_keys)
-        if self.requests is not None:
-            seconds(self.requests)
-        if self.every < 0:
-            raise InvalidInput(f"retention setting every must be 0 or more seconds, not {self.every}")
-        if not 0 < self.share <= 1:
-            raise InvalidInput(f"retention setting share must be above 0 and at most 1, not {self.share}")
+        checks = Checks(self)
+        checks.kind("default", Retention)
+        checks.mapping_of("workflows", Retention)
+        checks.time("requests", "every", "forget_keys")
+        checks.number("share", above=True, most=1)
 
     @property
     def keys_age(self) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from podium.domain.errors import InvalidInput
+from podium.domain.checks import Checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,12 @@ class ServerSettings:
     max_log_queue: int = 50_000
 
     def __post_init__(self) -> None:
-        for name in ("max_body", "max_reply", "receive", "send", "connect", "first_byte", "silence", "total"):
-            if getattr(self, name) <= 0:
-                raise InvalidInput(f"server setting {name} must be greater than 0, not {getattr(self, name)}")
+        checks = Checks(self)
+        checks.mapping("aliases", "a mapping of names to lists of models", checks.models_of)
+        # As they are compared with what a client sends.
+        checks.texts("hosts", like=str.lower)
+        checks.texts("origins", like=lambda origin: origin.lower().rstrip("/"))
+        checks.count("max_body", "max_reply", "max_tokens", "max_log_queue", least=1)
+        checks.time("receive", "send", "connect", "first_byte", "silence", "total", above=True)
+        checks.time("refresh", "flush", above=True)
+        checks.time("drain", "patience")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from podium.domain.checks import Checks
+
 
 @dataclass(frozen=True, slots=True)
 class StorageSettings:
@@ -20,3 +22,12 @@ class StorageSettings:
     busy_timeout: float = 10.0
     blob_threshold: int = 16 * 1024
     max_batch: int = 2000
+
+    def __post_init__(self) -> None:
+        checks = Checks(self)
+        if isinstance(self.synchronous, str):
+            object.__setattr__(self, "synchronous", self.synchronous.upper())
+        checks.choice("synchronous", ("OFF", "NORMAL", "FULL", "EXTRA"))
+        checks.time("busy_timeout")
+        checks.count("blob_threshold")
+        checks.count("max_batch", least=1)

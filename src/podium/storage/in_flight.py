@@ -42,16 +42,19 @@ class OpenEffect(NamedTuple):
 def list_numbered(
     conn: Connection,
     *,
-    tenant: str,
+    tenant: str | None = None,
     workflows: Collection[str],
     states: Collection[RunState],
     after: int = 0,
     limit: int,
 ) -> Sequence[Numbered]:
-    """Return up to `limit` runs of these workflows and states, oldest first, with a number greater than `after`."""
+    """Return up to `limit` runs of these workflows and states, oldest first, with a number greater than `after`.
+
+    Those of one tenant, or of all.
+    """
     query = (
         select(runs.c.number, runs.c.id)
-        .where(runs.c.tenant == tenant, runs.c.number > after)
+        .where(runs.c.number > after, *(() if tenant is None else (runs.c.tenant == tenant,)))
         .where(runs.c.workflow.in_([storable(name) for name in workflows]), runs.c.state.in_(sorted(states)))
         .order_by(runs.c.number)
         .limit(limit)

@@ -73,15 +73,15 @@ def put_back(conn: Connection, events: Sequence[Delivery]) -> None:
         conn.execute(update(inbox).where(inbox.c.id == last).values(id=id))
 
 
-def accept_event(conn: Connection, event: Delivery, dedupe: str | None) -> bool:
+def accept_event(conn: Connection, event: Delivery, dedupe: str | None, *, tenant: str | None = None) -> bool:
     """Put an event into the inbox of its run, unless one of its name and `dedupe` key was accepted before.
 
-    Returns whether it is new. Raises `UnknownRun`.
+    Returns whether it is new. Raises `UnknownRun`, also for a run that is not `tenant`'s, where one is given.
     """
+    place = conn.execute(select(runs.c.number, runs.c.tenant).where(runs.c.id == event.run)).first()
+    if place is None or tenant not in (None, place.tenant):
+        raise unknown_run(event.run)
     if dedupe is not None:
-        place = conn.execute(select(runs.c.number, runs.c.tenant).where(runs.c.id == event.run)).first()
-        if place is None:
-            raise unknown_run(event.run)
         row = {"run_number": place.number, "tenant": place.tenant, "name": event.name, "dedupe": dedupe}
         if not insert_unless_present(conn, event_keys, row):
             return False

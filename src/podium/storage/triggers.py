@@ -90,7 +90,7 @@ def emit(conn: Connection, emission: Emission, at: float, *, tenant: str) -> boo
             Delivery(run, DeliveryKind.EVENT, "", emission.payload, at, name=emission.name)
             for run in emission.to
         ]
-        accepted = [accept_event(conn, delivery, emission.dedupe) for delivery in deliveries]
+        accepted = [accept_event(conn, delivery, emission.dedupe, tenant=tenant) for delivery in deliveries]
         return any(accepted)
     if emission.dedupe is not None:
         key = {"tenant": tenant, "name": emission.name, "dedupe": emission.dedupe, "at": at}

@@ -372,8 +372,9 @@ class Harness(Podium):
         means = Means(self._storage, providers, self._settings, self._environment, self._budgets, self._clock)
         return gateway_on(means, stack, policies, clock=self._waits, sleep=self._waits.sleep)
 
-    def _handle(self, run_id: RunId, workflow: Workflow[Any, R]) -> RunHandle[R]:
-        run = HarnessRun(run_id, workflow, self.runs, self._engine, self._fork, self.stream)
+    def _handle(self, run_id: RunId, workflow: Workflow[Any, R], tenant: str) -> RunHandle[R]:
+        runs, stream = self.for_tenant(tenant).runs, partial(self.stream, tenant=tenant)
+        run = HarnessRun(run_id, workflow, runs, self._engine, self._fork, stream)
         run._harness = self  # noqa: SLF001 - its own
         return run
 

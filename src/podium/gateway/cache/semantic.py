@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from podium.domain.checks import Checks
 from podium.domain.errors import InvalidDefinition
 
 if TYPE_CHECKING:
@@ -46,12 +47,16 @@ class Semantic:
     of: str | None = None
     sampled: bool = False
 
+    def __post_init__(self) -> None:
+        checks = Checks(self, InvalidDefinition)
+        checks.number("threshold", above=True, most=1)
+        checks.kind("of", str)
+        checks.flag("sampled")
+
     def checked(
         self, template: Template, *, kept: float | None, temperature: float | None, where: str
     ) -> Semantic:
         """Return this with `of` filled in; raises `InvalidDefinition`, naming `where`, when it could never work."""
-        if not 0 < self.threshold <= 1:
-            raise InvalidDefinition(f"{where}: threshold={self.threshold!r} must be above 0 and at most 1")
         if not kept:
             raise InvalidDefinition(f"{where}: semantic= needs cache=, how long answers are given again")
         if temperature and not self.sampled:

@@ -11,7 +11,6 @@ from typing import Final, cast
 
 from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, event
 
-from podium.domain.errors import InvalidInput
 from podium.settings.storage import StorageSettings
 
 READERS: Final = 4
@@ -20,18 +19,12 @@ READERS: Final = 4
 OWNER_ONLY: Final = 0o600
 """Who may read and write a new file: it holds what was said, and what it is worth to others is not known here."""
 
-_SYNCHRONOUS: Final = ("OFF", "NORMAL", "FULL", "EXTRA")
-
 
 def connect(path: Path, settings: StorageSettings, *, create: bool = False) -> sqlite3.Connection:
     """Open the file, which must exist unless it may be `create`d, for this user alone.
 
     Transactions begin only where we say so.
     """
-    if settings.synchronous.upper() not in _SYNCHRONOUS:
-        raise InvalidInput(
-            f"storage setting synchronous must be one of {', '.join(_SYNCHRONOUS)}, not {settings.synchronous!r}"
-        )
     if create:
         # Its write-ahead log and shared memory get what the file has.
         with contextlib.suppress(FileExistsError):
