@@ -201,6 +201,21 @@ async def test_sigterm_lets_requests_at_work_end_and_leaves_the_log_whole(tmp_pa
         assert conn.execute("SELECT status, lane FROM requests").fetchall() == [(200, "pass_through")]
 
 
+async def test_processes_that_serve_end_with_the_one_that_started_them_however_it_ends(tmp_path):
+    async with (
+        command(tmp_path, "--workers", "2") as (process, origin),
+        httpx.AsyncClient(base_url=origin) as client,
+        asyncio.timeout(60),
+    ):
+        await client.get("/health")
+        process.kill()
+        await asyncio.to_thread(process.wait, 30)
+        with pytest.raises(httpx.TransportError):
+            while True:
+                await client.get("/health")
+                await asyncio.sleep(0.05)
+
+
 def podium(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "podium.cli", *arguments],

@@ -159,7 +159,7 @@ async def test_a_file_of_settings_alone_gives_clients_its_aliases_prices_and_bud
                 base_url=told["url"], api_key=made.stdout.strip(), max_retries=0
             ) as client:
                 said = await client.chat.completions.create(model="m", messages=ASK, max_tokens=20)
-                with pytest.raises(openai.RateLimitError, match="a limit of"):
+                with pytest.raises(openai.BadRequestError, match="a limit of"):
                     await client.chat.completions.create(model="m", messages=ASK, max_tokens=960)
             process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(process.wait, 30) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
+import os
 import signal
 import socket
 import threading
@@ -156,7 +157,7 @@ def _supervise(server: Server, bound: socket.socket) -> None:
         while not stop.is_set():
             processes = [process for process in processes if process.is_alive()]
             while len(processes) < server.workers:
-                process = spawn.Process(target=work, args=(server, bound))
+                process = spawn.Process(target=_work_supervised, args=(server, bound))
                 process.start()
                 processes.append(process)
             # Also the pause between two deaths, should they follow one another.
@@ -172,6 +173,19 @@ def _supervise(server: Server, bound: socket.socket) -> None:
                 process.join()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _work_supervised(server: Server, bound: socket.socket) -> None:
+    """Serve until told to stop, or until the process that would tell is gone: nobody could stop this one then."""
+    supervisor = multiprocessing.parent_process()
+
+    def leave() -> None:
+        if supervisor is not None:
+            supervisor.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=leave, name="podium-supervisor", daemon=True).start()
+    work(server, bound)
 
 
 async def serve_within(server: Server, bound: socket.socket, beside: Coroutine[Any, Any, None]) -> None:
