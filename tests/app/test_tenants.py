@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -206,3 +206,14 @@ async def test_keys_are_made_for_a_tenant(database):
         assert [each.name for each in await opened.keys.list()] == ["site"]
     async with open_database(database) as opened:
         assert await opened.keys.list() == []
+
+
+@pytest.mark.parametrize("name", [None, 5, "", " acme", "a\nb"])
+async def test_what_cannot_name_a_tenant_is_refused_in_words(database, name: Any):
+    async with Podium(database, workflows=[parent]) as app:
+        with pytest.raises(InvalidInput, match="cannot name a tenant"):
+            app.for_tenant(name)
+        with pytest.raises(InvalidInput, match="cannot name a tenant"):
+            await app.start(parent, "hello", tenant=name)
+        with pytest.raises(InvalidInput, match="cannot be a run id"):
+            await app.start(parent, "hello", run_id=cast("Any", 5))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -187,3 +188,10 @@ def test_a_charge_counts_in_the_unit_of_the_budget():
     assert Budget(Money(9), 1).share(charge) == 5
     assert Budget(9, 1).share(charge) == 7
     assert Budget(9, 1).name != Budget(Money(9), 1).name != Budget(Money(9), 1, breach=Breach.CHEAPER).name
+
+
+@pytest.mark.parametrize("wrong", [{"scope": "planet"}, {"breach": "explode"}, {"scope": None}])
+def test_a_budget_of_nobody_or_with_no_known_end_is_refused_in_words(wrong: dict[str, Any]):
+    with pytest.raises(InvalidDefinition, match="must be one of"):
+        Budget("$5", **wrong)
+    assert Budget("$5", scope="run").scope is Scope.RUN  # type: ignore[arg-type]

@@ -71,7 +71,7 @@ def test_the_help_of_every_command_has_an_example(shell: Shell):
         (("run", "flows.py:echo", "--input", '"' + "[" * 600), "the input is not valid JSON"),
         (("run", "flows.py:echo", "--input", '{"text": ' + "[" * 600 + "]" * 600 + "}"), "the input cannot be stored"),
         (("run", "flows.py:echo", "--input", '"x"', "--model", "nonsense:m"), "there is no provider 'nonsense'; known"),
-        (("run", "flows.py:echo", "--input", '"x"', "--model", "gpt-5"), "'gpt-5' does not name a model: write "),
+        (("run", "flows.py:echo", "--input", '"x"', "--model", "gpt-5"), "'gpt-5' names no model: write 'provider:model'"),
         (("run", "flows.py:echo", "--input", '"x"', "--concurrency", "0"), "Invalid value for '--concurrency': "),
     ],
 )  # fmt: skip

@@ -159,5 +159,5 @@ async def test_a_child_has_its_own_timeout(database):
 
 
 async def test_a_timeout_must_be_a_time():
-    with pytest.raises(InvalidDefinition, match="timeout must be above 0"):
+    with pytest.raises(InvalidDefinition, match="timeout=0 must be a number of seconds above 0"):
         workflow(timeout=0)

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from podium.domain.answers import CallAttempt, Usage
 from podium.domain.errors import InvalidDefinition
 from podium.domain.money import Money
 from podium.domain.periods import period_seconds, require, shown_period
 from podium.domain.runs import DEFAULT_TENANT
+
+E = TypeVar("E", bound=StrEnum)
 
 _HOUR: Final = 3600.0
 _WEEK: Final = 604_800.0
@@ -138,6 +140,7 @@ class Budget:
         breach: Breach = Breach.FAIL,
         unit: Unit = Unit.TOKENS,
     ) -> None:
+        scope, breach = _member(Scope, scope), _member(Breach, breach)
         if isinstance(amount, str):
             text, slash, behind = amount.partition("/")
             require(not slash or per is None, f"{amount!r} and per={per!r} name two periods")
@@ -157,9 +160,9 @@ class Budget:
             "amount": amount,
             "unit": unit,
             "period": period,
-            "scope": Scope(scope),
+            "scope": scope,
             "of": of,
-            "breach": Breach(breach),
+            "breach": breach,
             "name": f"{scope.value} {unit}/{_shown(period)}"
             + (f" {breach}" if breach is not Breach.FAIL else ""),
         }
@@ -275,3 +278,12 @@ def _unreadable(text: str) -> InvalidDefinition:
 
 def _shown(period: float | Period) -> str:
     return period.value if isinstance(period, Period) else shown_period(period)
+
+
+def _member(kind: type[E], value: object) -> E:
+    """Return the member of `kind` that `value` is or spells; raises `InvalidDefinition`."""
+    found = next((each for each in kind if each == value), None)
+    if found is None:
+        words = ", ".join(kind)
+        raise InvalidDefinition(f"{kind.__name__.lower()}= must be one of {words}, not {ascii(value)[:80]}.")
+    return found

@@ -26,22 +26,23 @@ def new_run_id() -> RunId:
     return RunId(f"{int(time.time() * 1000):012x}{os.urandom(10).hex()}")
 
 
-def checked_run_id(text: str) -> RunId:
+def checked_run_id(text: object) -> RunId:
     """Return `text` as a run id; raises `InvalidInput` when it is empty, too long or holds control characters."""
-    if not text or len(text) > MAX_RUN_ID or not text.isprintable():
-        shown = ascii(text[:60])
+    if not isinstance(text, str) or not text or len(text) > MAX_RUN_ID or not text.isprintable():
         raise InvalidInput(
-            f"{shown} cannot be a run id: it must be 1 to {MAX_RUN_ID} printable characters. "
+            f"{_shown(text)} cannot be a run id: it must be 1 to {MAX_RUN_ID} printable characters. "
             "Choose another run_id, or leave it out to have one made."
         )
     return RunId(text)
 
 
-def checked_tenant(name: str) -> str:
+def checked_tenant(name: object) -> str:
     """Return `name`; raises `InvalidInput` when a tenant cannot be called so."""
-    if not 1 <= len(name) <= MAX_TENANT or not name.isprintable() or name != name.strip():
+    if not (
+        isinstance(name, str) and 1 <= len(name) <= MAX_TENANT and name.isprintable() and name == name.strip()
+    ):
         raise InvalidInput(
-            f"{name[:60]!a} cannot name a tenant: it must be 1 to {MAX_TENANT} printable characters, with none blank at "
+            f"{_shown(name)} cannot name a tenant: it must be 1 to {MAX_TENANT} printable characters, with none blank at "
             "either end."
         )
     return name
@@ -84,3 +85,7 @@ def digest(*parts: str | bytes) -> str:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         pieces += (len(data).to_bytes(8, "big"), data)
     return hashlib.blake2b(b"".join(pieces), digest_size=16).hexdigest()
+
+
+def _shown(name: object) -> str:
+    return ascii(name[:60]) if isinstance(name, str) else f"a {type(name).__name__}"

@@ -33,7 +33,9 @@ class RetentionSettings:
         checks = Checks(self)
         checks.kind("default", Retention)
         checks.mapping_of("workflows", Retention)
-        checks.time("requests", "every", "forget_keys")
+        checks.time("requests", "every")
+        if self.forget_keys is not None:
+            checks.time("forget_keys")
         checks.number("share", above=True, most=1)
 
     @property
