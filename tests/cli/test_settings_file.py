@@ -9,9 +9,9 @@ import pytest
 
 from podium import Budget
 from podium.app.settings import retention_settings, settings_for_clients, with_concurrency, with_models
-from podium.app.workflow_file import load_file, load_served
+from podium.app.workflow_file import ServedFile, load_file, load_served
 from podium.domain.errors import InvalidInput
-from podium.settings import EngineSettings, GatewaySettings, RetentionSettings, Settings
+from podium.settings import EngineSettings, GatewaySettings, RetentionSettings, ServerSettings, Settings
 from tests.cli.support import Shell
 from tests.wire import WireServer, ok
 
@@ -137,6 +137,18 @@ def test_a_server_takes_a_file_of_settings_alone_and_a_file_of_nothing_not(tmp_p
     assert (gateway.override, gateway.on_outage) == ((), "fail")
     with pytest.raises(InvalidInput, match="neither workflows nor settings nor budgets"):
         load_served(str(nothing))
+
+
+def test_deadlines_that_a_file_sets_bound_clients_and_those_that_it_does_not_set_shorten_nothing():
+    usual = ServerSettings()
+    assert settings_for_clients(ServedFile()).server == usual
+    set_in_file = GatewaySettings(timeout=30, connect=2, first_token=10, stall=7)
+    server = settings_for_clients(ServedFile(Settings(gateway=set_in_file))).server
+    assert (server.total, server.connect, server.first_byte, server.silence) == (30, 2, 10, 7)
+    longer = GatewaySettings(timeout="1h", connect=50, first_token=500, stall=500)
+    assert settings_for_clients(ServedFile(Settings(gateway=longer))).server == usual
+    whole = settings_for_clients(ServedFile(Settings(gateway=GatewaySettings(timeout=3)))).server
+    assert (whole.total, whole.first_byte, whole.silence) == (3, 3, usual.silence)
 
 
 def test_options_leave_alone_what_they_do_not_say():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,4 +164,36 @@ async def test_a_file_of_settings_alone_gives_clients_its_aliases_prices_and_bud
                     await client.chat.completions.create(model="m", messages=ASK, max_tokens=960)
             process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(process.wait, 30) == 0
+    assert said.choices[0].message.content == "Ada Lovelace"
+
+
+IMPATIENT = """
+from podium import GatewaySettings, ServerSettings, Settings
+
+settings = Settings(
+    gateway=GatewaySettings(timeout=1, budgets=["$1/day"], unpriced="allow"),
+    server=ServerSettings(aliases={"one": ["openai:x@{url}"], "two": ["openai:x@{url}", "openai:y@{url}"]}),
+)
+"""
+
+
+async def test_clients_wait_no_longer_than_the_timeout_of_the_file(tmp_path):
+    async with WireServer() as wire:
+        wire.reply(ok("Ada Lovelace"))
+        wire.always(replace(ok("Grace Hopper"), delay=20.0))
+        (tmp_path / "only.py").write_text(IMPATIENT.replace("{url}", wire.url))
+        async with (
+            a_server(tmp_path, "only.py") as (_, told),
+            AsyncOpenAI(base_url=told["url"], api_key="none", max_retries=0) as client,
+        ):
+            # A budget of money, and no price: the file lets that pass.
+            said = await client.chat.completions.create(model="one", messages=ASK)
+            late: list[Any] = [
+                client.chat.completions.create(model=model, messages=ASK, stream=streamed)
+                for model in ("one", "two")
+                for streamed in (False, True)
+            ]
+            async with asyncio.timeout(10):
+                errors = await asyncio.gather(*late, return_exceptions=True)
+    assert [getattr(error, "status_code", error) for error in errors] == [504] * 4
     assert said.choices[0].message.content == "Ada Lovelace"

@@ -106,3 +106,19 @@ async def test_limits_of_a_credential_hold_on_both_lanes_together(tmp_path):
             passed = await client.post("/v1/chat/completions", json=ASK)
             assert (await typed).status_code == 200
     assert (passed.status_code, passed.json()["error"]["code"]) == (429, "upstream_limit")
+
+
+async def test_a_model_without_a_price_passes_a_budget_of_money_only_where_that_is_allowed(tmp_path):
+    budgets = (Budget.parse("$1/day"),)
+    for unpriced, status in (("refuse", 403), ("allow", 200)):
+        async with WireServer() as wire:
+            wire.always(ok("Hello there."))
+            gateway = replace(QUICK, budgets=budgets, unpriced=unpriced)
+            names = {"one": f"openai:own@{wire.url}", "two": f"openai:own@{wire.url},openai:other@{wire.url}"}
+            async with (
+                serving(tmp_path, gateway=gateway, aliases=names) as server,
+                server.http() as client,
+            ):
+                for model in names:
+                    got = await client.post("/v1/chat/completions", json={**ASK, "model": model})
+                    assert got.status_code == status

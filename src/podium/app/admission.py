@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from podium.app.prices import Price
 from podium.domain.answers import Usage
-from podium.domain.budgets import Budget, Charge, Scope, Spender, Unit
+from podium.domain.budgets import Budget, Charge, Scope, Spender, Unit, Unpriced
 from podium.domain.errors import BudgetExceeded
 from podium.domain.keys import MINUTE, ApiKey
 from podium.domain.money import Money
@@ -71,13 +71,17 @@ class Admitted:
 class Admission:
     """Admits requests. `price` says what the most that a request may use would cost.
 
-    `patience`: how many seconds a request waits when only what others have set aside is in its way.
+    `patience`: how many seconds a request waits when only what others have set aside is in its way. `unpriced`: whether
+    budgets of money refuse a model whose price nobody knows, or let it pass for nothing.
     """
 
-    def __init__(self, budgets: Budgets, price: Price, *, patience: float) -> None:
+    def __init__(
+        self, budgets: Budgets, price: Price, *, patience: float, unpriced: Unpriced = "refuse"
+    ) -> None:
         self._budgets = budgets
         self._price = price
         self._patience = patience
+        self._unpriced = unpriced
         self._at_work: Counter[_Worker] = Counter()
 
     async def admit(self, key: ApiKey | None, models: Sequence[str], most: Usage) -> Admitted | Refused:
@@ -110,12 +114,12 @@ class Admission:
             return Admitted(models)
         in_money = any(budget.unit is Unit.MONEY for budget in budgets)
         costs = {model: self._price(model, most) if in_money else Money() for model in models}
-        known = {model: cost for model, cost in costs.items() if cost is not None}
-        if len(known) < len(costs):
-            unknown = next(model for model in models if model not in known)
+        unknown = next((model for model, cost in costs.items() if cost is None), None)
+        if unknown is not None and self._unpriced == "refuse":
             return Refused(
                 Limit.UNPRICED, f"no price is known for {unknown}, so no budget in money can be kept"
             )
+        known = {model: cost or Money() for model, cost in costs.items()}
         tokens = most.input_tokens + most.output_tokens
         while True:
             dearest = max(known, key=known.__getitem__)

@@ -121,7 +121,7 @@ async def open_serving(
             public,
             keyring,
             targets,
-            Admission(budgets, prices, patience=server.patience),
+            Admission(budgets, prices, patience=server.patience, unpriced=settings.gateway.unpriced),
             wire,
             chat,
             Passages(chat.traffic),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from podium.app.workflow_file import ServedFile
-from podium.settings import EngineSettings, RetentionSettings, ServerSettings, Settings
+from podium.settings import EngineSettings, GatewaySettings, RetentionSettings, ServerSettings, Settings
 
 
 def with_models(settings: Settings, models: Sequence[str] | None) -> Settings:
@@ -52,10 +53,34 @@ def retention_settings(settings: RetentionSettings, keep_requests: str | None) -
 def settings_for_clients(served: ServedFile) -> Settings:
     """Return what a server's clients are answered by: a file's settings, and its budgets, which bound them too.
 
-    What overrides its prompts' models does not concern clients, nor what its prompts do in an outage.
+    Its gateway's deadlines bound clients' requests as well. What overrides its prompts' models does not concern
+    clients, nor what its prompts do in an outage.
     """
     gateway = served.settings.gateway
     return replace(
         served.settings,
         gateway=replace(gateway, budgets=(*gateway.budgets, *served.budgets), override=(), on_outage="fail"),
+        server=_within(served.settings.server, gateway),
+    )
+
+
+def _within(server: ServerSettings, gateway: GatewaySettings) -> ServerSettings:
+    """Return the server's settings with no deadline of an upstream longer than the gateway's, where that was set."""
+    usual = GatewaySettings()
+    # A deadline that nobody chose is meant for prompts: a server's clients may wait longer.
+    total, connect, first, stall = (
+        math.inf if own == default else own
+        for own, default in (
+            (gateway.timeout, usual.timeout),
+            (gateway.connect, usual.connect),
+            (gateway.first_token, usual.first_token),
+            (gateway.stall, usual.stall),
+        )
+    )
+    return replace(
+        server,
+        total=min(server.total, total),
+        connect=min(server.connect, connect),
+        first_byte=min(server.first_byte, first, total),
+        silence=min(server.silence, stall),
     )

@@ -104,11 +104,11 @@ def serve(
         raise InvalidInput(
             "--model is for the prompts of FILE.py: name one, or use --alias for clients' models."
         )
+    clients = settings_for_clients(served)
     options = server_settings(
-        served.settings.server, _aliases(alias or ()), hosts=allow_host or (), origins=allow_origin or ()
+        clients.server, _aliases(alias or ()), hosts=allow_host or (), origins=allow_origin or ()
     )
     retention = retention_settings(served.settings.retention, keep_requests)
-    clients = settings_for_clients(served)
     settings = with_models(replace(served.settings, retention=retention), model)
     if loaded is not None:
         check_models(loaded.prompts, settings, os.environ)
