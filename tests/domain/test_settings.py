@@ -227,6 +227,51 @@ def test_settings_keep_what_they_were_made_of_when_that_changes_later():
     assert made.provider_limits["openai"].requests == 1
 
 
+@pytest.mark.parametrize("host", ["http://hx", "hx:8080", "hx/v1", "*.example", "h x", "[::1]:80"])
+def test_a_host_that_no_request_could_name_is_refused(host: str):
+    with pytest.raises(InvalidInput, match="ServerSettings: hosts="):
+        ServerSettings(hosts=(host,))
+
+
+@pytest.mark.parametrize(
+    "origin", ["chat.example", "https://", "https://chat.example/page", "https://*.example", "https://a@b"]
+)
+def test_an_origin_that_no_browser_could_send_is_refused(origin: str):
+    with pytest.raises(InvalidInput, match="ServerSettings: origins="):
+        ServerSettings(origins=(origin,))
+
+
+def test_hosts_and_origins_are_kept_as_requests_name_them():
+    made = ServerSettings(
+        hosts=("Desk.Example", "[FD00::1]", "*"),
+        origins=(
+            "HTTPS://Chat.example/",
+            "https://a.example:443",
+            "http://[::1]:81",
+            "tauri://localhost",
+            "*",
+        ),
+    )
+    assert made.hosts == ("desk.example", "fd00::1", "*")
+    assert made.origins == (
+        "https://chat.example",
+        "https://a.example",
+        "http://[::1]:81",
+        "tauri://localhost",
+        "*",
+    )
+
+
+def test_a_price_is_kept_by_the_name_that_its_model_has():
+    price, url = ModelPrice(1, 2), "http://127.0.0.1:1/v1"
+    assert PriceSettings({f"openai:m@{url}/": price}).models == {f"openai:m@{url}": price}
+    with pytest.raises(InvalidInput, match="not named already"):
+        PriceSettings({f"openai:m@{url}/": price, f"openai:m@{url}": price})
+    for name in ("gpt-5", "openai:", ":m", "openai/m"):
+        with pytest.raises(InvalidInput, match="names no model: write 'provider:model'"):
+            PriceSettings({name: price})
+
+
 def test_settings_can_be_handed_to_another_process():
     made = Settings(prices=PriceSettings({"openai:m": ModelPrice(Decimal(1), 2)}))
     assert pickle.loads(pickle.dumps(made)) == made

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from podium.domain.budgets import Budget
+from podium.domain.budgets import Budget, Unpriced
 from podium.domain.money import Money
 from podium.settings import Limits, ModelPrice, PriceSettings
 from tests.server.support import QUICK, new_key, openai_at, serving
@@ -110,7 +110,8 @@ async def test_limits_of_a_credential_hold_on_both_lanes_together(tmp_path):
 
 async def test_a_model_without_a_price_passes_a_budget_of_money_only_where_that_is_allowed(tmp_path):
     budgets = (Budget.parse("$1/day"),)
-    for unpriced, status in (("refuse", 403), ("allow", 200)):
+    cases: list[tuple[Unpriced, int]] = [("refuse", 403), ("allow", 200)]
+    for unpriced, status in cases:
         async with WireServer() as wire:
             wire.always(ok("Hello there."))
             gateway = replace(QUICK, budgets=budgets, unpriced=unpriced)

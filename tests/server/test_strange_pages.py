@@ -91,6 +91,28 @@ async def test_a_page_that_is_allowed_may_ask_and_read_the_answer(tmp_path):
     assert own.status_code == 200
 
 
+async def test_a_page_that_is_allowed_may_send_the_headers_that_its_library_adds(tmp_path):
+    page = "https://chat.example"
+    added = ["x-stainless-lang", "x-stainless-retry-count"]
+    strange = ["x bad", 'x-"quoted"', "x" * 65]
+    many = [f"x-{number}" for number in range(500)]
+    async with (
+        serving(tmp_path, aliases=TALKS, scripts=talkative(), origins=(page,)) as server,
+        server.http() as client,
+    ):
+
+        async def allowed(origin: str, names: list[str]) -> tuple[int, list[str]]:
+            asks = {"origin": origin, "access-control-request-method": "POST"}
+            asks["access-control-request-headers"] = ",".join(names)
+            got = await client.options("/v1/chat/completions", headers=asks)
+            return got.status_code, got.headers.get("access-control-allow-headers", "").split(", ")
+
+        usual = (await allowed(page, []))[1]
+        assert await allowed(page, [*added, *strange, "Content-Type"]) == (204, [*usual, *added])
+        assert await allowed("https://evil.example", added) == (403, [""])
+        assert len((await allowed(page, many))[1]) == len(usual) + 64
+
+
 @pytest.mark.parametrize(
     "kind",
     [

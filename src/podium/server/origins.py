@@ -5,6 +5,7 @@ A page may send requests to any address, and its owner may let a name of his own
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -14,10 +15,9 @@ from podium.server.http import Exchange
 _ANY = "*"
 _LOCAL = "localhost"
 _METHODS: Header = (b"access-control-allow-methods", b"GET, POST, OPTIONS")
-_HEADERS: Header = (
-    b"access-control-allow-headers",
-    b"authorization, content-type, idempotency-key, openai-beta",
-)
+_HEADERS = ("authorization", "content-type", "idempotency-key", "openai-beta")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,64}")
+_MOST_NAMES = 64
 _KEPT: Header = (b"access-control-max-age", b"600")
 
 
@@ -69,7 +69,7 @@ async def answer_preflight(exchange: Exchange) -> bool:
     asks = exchange.scope["method"] == "OPTIONS" and exchange.headers(b"origin")
     if not (asks and exchange.headers(b"access-control-request-method")):
         return False
-    await exchange.respond(204, b"", (_METHODS, _HEADERS, _KEPT))
+    await exchange.respond(204, b"", (_METHODS, _allowed_headers(exchange), _KEPT))
     return True
 
 
@@ -83,6 +83,14 @@ def check_json(exchange: Exchange) -> None:
             "the body must be JSON and say so: send the header `Content-Type: application/json`",
             code="unsupported_media_type",
         )
+
+
+def _allowed_headers(exchange: Exchange) -> Header:
+    """Return which headers the page may send: those that it asks for too, since clients' libraries have their own."""
+    told = ",".join(exchange.headers(b"access-control-request-headers"))
+    asked = [name.strip().lower() for name in told.split(",")[:_MOST_NAMES]]
+    names = dict.fromkeys((*_HEADERS, *filter(_NAME.fullmatch, asked)))
+    return b"access-control-allow-headers", ", ".join(names).encode()
 
 
 def _name_of(host: str) -> str:

@@ -36,13 +36,24 @@ class PriceSettings:
     """Prices of one's own, which go before the price table: contracts, fine-tuned models, own servers.
 
     `models`: by the model's name as prompts give it, such as `openai:gpt-5-mini` or `openai:MODEL@http://HOST/v1`.
-    A cost that the provider reports with its reply goes before both.
+    A slash at the end of the address makes no difference; what is no `provider:model` raises `InvalidInput`. A cost that the provider reports with its reply goes before both.
     """
 
     models: Mapping[str, ModelPrice] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        Checks(self).mapping_of("models", ModelPrice)
+        checks = Checks(self)
+        checks.mapping_of("models", ModelPrice)
+        found: dict[str, ModelPrice] = {}
+        for given, price in self.models.items():
+            (name,) = checks.models_of("models", [given])
+            if "@http://" in name or "@https://" in name:
+                # As the names of models are read: a slash at the end of an address says nothing.
+                name = name.rstrip("/")
+            if name in found:
+                raise checks.wrong("models", given, "a model that is not named already")
+            found[name] = price
+        object.__setattr__(self, "models", found)
 
 
 def _amount(name: str, value: object) -> Decimal:

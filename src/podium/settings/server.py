@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
+from types import MappingProxyType
+from typing import Final
 
 from podium.domain.checks import Checks
+
+_HOST: Final = re.compile(r"[a-z0-9._-]+")
+_ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?")
+_USUAL_PORTS: Final = MappingProxyType({"http": ":80", "https": ":443"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +56,35 @@ class ServerSettings:
     def __post_init__(self) -> None:
         checks = Checks(self)
         checks.mapping("aliases", "a mapping of names to lists of models", checks.models_of)
+
+        def host(given: str) -> str:
+            name = given.lower().removeprefix("[").removesuffix("]")
+            if name != "*" and not _HOST.fullmatch(name) and not _is_ipv6(name):
+                raise checks.wrong("hosts", given, "a name alone, such as 'desk.example', or '*' for all")
+            return name
+
+        def origin(given: str) -> str:
+            page = given.lower().rstrip("/")
+            found = _ORIGIN.fullmatch(page)
+            if page not in {"*", "null"} and found is None:
+                raise checks.wrong(
+                    "origins", given, "a scheme and a host, such as 'https://chat.example', or '*' for all"
+                )
+            # Browsers leave out the port that the scheme has anyway.
+            return page if found is None else page.removesuffix(_USUAL_PORTS.get(found[1], ""))
+
         # As they are compared with what a client sends.
-        checks.texts("hosts", like=str.lower)
-        checks.texts("origins", like=lambda origin: origin.lower().rstrip("/"))
+        checks.texts("hosts", like=host)
+        checks.texts("origins", like=origin)
         checks.count("max_body", "max_reply", "max_tokens", "max_log_queue", least=1)
         checks.time("receive", "send", "connect", "first_byte", "silence", "total", above=True)
         checks.time("refresh", "flush", above=True)
         checks.time("drain", "patience")
+
+
+def _is_ipv6(name: str) -> bool:
+    try:
+        IPv6Address(name)
+    except ValueError:
+        return False
+    return True
