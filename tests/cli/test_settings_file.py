@@ -145,7 +145,7 @@ def test_deadlines_that_a_file_sets_bound_clients_and_those_that_it_does_not_set
     set_in_file = GatewaySettings(timeout=30, connect=2, first_token=10, stall=7)
     server = settings_for_clients(ServedFile(Settings(gateway=set_in_file))).server
     assert (server.total, server.connect, server.first_byte, server.silence) == (30, 2, 10, 7)
-    longer = GatewaySettings(timeout="1h", connect=50, first_token=500, stall=500)
+    longer = GatewaySettings(timeout=3600, connect=50, first_token=500, stall=500)
     assert settings_for_clients(ServedFile(Settings(gateway=longer))).server == usual
     whole = settings_for_clients(ServedFile(Settings(gateway=GatewaySettings(timeout=3)))).server
     assert (whole.total, whole.first_byte, whole.silence) == (3, 3, usual.silence)

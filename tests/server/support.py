@@ -16,12 +16,13 @@ from openai import AsyncOpenAI
 
 from podium.app.database import make_database, open_database
 from podium.app.prices import Price
-from podium.app.serving import Serving, open_serving
+from podium.app.serving import Hearers, Serving, open_serving
 from podium.domain.answers import Usage
 from podium.domain.keys import KeyLimits
 from podium.domain.money import Money
 from podium.domain.requests import ServedRequest
 from podium.providers import Script
+from podium.server.reports import Reports
 from podium.server.run import Server, config_of, listen
 from podium.settings import GatewaySettings, PriceSettings, RetentionSettings, ServerSettings, Settings
 from tests.wire import WireServer
@@ -54,6 +55,7 @@ class TestedServer(Server):
             public=self.public,
             scripts=self.scripts,
             price=self.price,
+            hearers=Hearers(complain=Reports(as_json=False).failure),
         )
 
 

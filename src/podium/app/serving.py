@@ -39,7 +39,7 @@ class Serving:
     """Everything that requests are answered with.
 
     `public`: whether others than this machine can reach the server. Without any key made, a server that is not public
-    is open to all who reach it.
+    is open to all who reach it. `complain` tells who serves of a failure, with what its client is not told.
     """
 
     settings: Settings
@@ -52,11 +52,29 @@ class Serving:
     passages: Passages
     log: RequestLog
     price: Price
+    complain: Callable[[str], None]
 
     @property
     def is_open(self) -> bool:
         """Whether requests need no key."""
         return not self.public and not self.keyring.any_made
+
+
+def _unheard(_: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hearers:
+    """Who is told of what happens while a server works.
+
+    `told` hears of each batch of requests in the log, `warned` when that cannot be written, `complain` of failures with
+    what their clients are not told.
+    """
+
+    told: Callable[[Sequence[ServedRequest]], None] | None = None
+    warned: Callable[[LogTrouble], None] | None = None
+    complain: Callable[[str], None] = _unheard
 
 
 @asynccontextmanager
@@ -68,15 +86,14 @@ async def open_serving(
     public: bool = False,
     scripts: Mapping[str, Script] | None = None,
     price: Price | None = None,
-    told: Callable[[Sequence[ServedRequest]], None] | None = None,
-    warned: Callable[[LogTrouble], None] | None = None,
+    hearers: Hearers | None = None,
 ) -> AsyncIterator[Serving]:
-    """Open everything, making the database if there is none; `told` hears of each batch of requests in the log, `warned`
-    when that cannot be written.
+    """Open everything, making the database if there is none; `hearers` are told of what happens.
 
     Raises `StorageUnavailable`, and `InvalidInput` or `CredentialMissing` for an alias that cannot be called.
     """
     server = settings.server
+    hearers = hearers or Hearers()
     async with AsyncExitStack() as stack:
         await make_database(database)
         storage = await open_sqlite(database, settings=settings.storage, own=False)
@@ -107,7 +124,12 @@ async def open_serving(
             return prices(models[0], served.usage) if len(models) == 1 else None
 
         log = RequestLog(
-            storage, priced, every=server.flush, most=server.max_log_queue, told=told, warned=warned
+            storage,
+            priced,
+            every=server.flush,
+            most=server.max_log_queue,
+            told=hearers.told,
+            warned=hearers.warned,
         )
         stack.push_async_callback(log.close)
         log.open()
@@ -127,6 +149,7 @@ async def open_serving(
             Passages(chat.traffic),
             log,
             prices,
+            hearers.complain,
         )
 
 

@@ -14,6 +14,7 @@ from podium.ports.models import ModelFailure
 from podium.server.account import Account
 from podium.server.asking import asks_for_json, key_of, most_of, parsed, target_of, with_reasks
 from podium.server.call import ModelCall
+from podium.server.discretion import for_client
 from podium.server.errors import ApiError, bad_request, of_failure, of_refusal
 from podium.server.http import ClientGone, Exchange
 from podium.server.origins import check_json
@@ -65,9 +66,11 @@ async def _answered(exchange: Exchange, serving: Serving, route: ModelRoute, acc
     most, cap = most_of(body, asked, limit, exchange.settings.max_tokens)
     if target.upstream is None and asks_for_json(asked):
         most = with_reasks(most, serving.settings.gateway.reasks, len(target.models))
-    await exchange.heeding(
-        _paid(ModelCall(exchange, serving, target, asked, account), route, body, most, cap)
-    )
+    call = ModelCall(exchange, serving, target, asked, account)
+    try:
+        await exchange.heeding(_paid(call, route, body, most, cap))
+    except ApiError as error:
+        raise for_client(call, error) from None
 
 
 async def _paid(call: ModelCall, route: ModelRoute, body: bytes, most: Usage, cap: Mapping[str, Any]) -> None:

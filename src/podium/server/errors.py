@@ -39,6 +39,18 @@ class ApiError(Exception):
         self.kind = kind or code or type
         self.headers = headers
 
+    def saying(self, message: str) -> ApiError:
+        """Return the same error in other words."""
+        return ApiError(
+            self.status,
+            message,
+            type=self.type,
+            code=self.code,
+            param=self.param,
+            kind=self.kind,
+            headers=self.headers,
+        )
+
     def body(self) -> bytes:
         """Return the error as JSON."""
         error = {"message": str(self), "type": self.type, "param": self.param, "code": self.code}

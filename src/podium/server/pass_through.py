@@ -18,6 +18,7 @@ from podium.ports.models import ModelFailure
 from podium.ports.wire import Upstream, WireReply
 from podium.server.account import Account
 from podium.server.call import ModelCall
+from podium.server.discretion import for_client
 from podium.server.errors import ApiError, Header, of_failure
 from podium.server.forwarding import forwarded
 from podium.server.http import EVENTS, Exchange
@@ -82,13 +83,13 @@ async def pass_through(
         if passage is not None:
             passage.failed(FailureKind.STALL if account.first_token else FailureKind.TIMEOUT, said)
         error = ApiError(504, said, type="server_error", code="upstream_timeout", kind="timeout")
-        await _failed(exchange, account, error)
+        await _failed(call, error)
     except ModelFailure as failure:
         if passage is not None:
             passage.failed(failure.kind, str(failure), failure.retry_after)
         if not exchange.status:
             account.usage = Usage()
-        await _failed(exchange, account, of_failure(failure))
+        await _failed(call, of_failure(failure))
     finally:
         if passage is not None:
             passage.dropped()
@@ -173,12 +174,12 @@ async def _refused(
     await exchange.respond(reply.status, content, headers)
 
 
-async def _failed(exchange: Exchange, account: Account, error: ApiError) -> None:
+async def _failed(call: ModelCall, error: ApiError) -> None:
     """Tell of a failure: as the reply if there is none yet, else as the stream's last event."""
-    account.error = error.kind
-    if not exchange.status:
+    call.account.error = error.kind
+    if not call.exchange.status:
         raise error
-    await exchange.put(b"data: " + error.body() + b"\n\n", more=False)
+    await call.exchange.put(b"data: " + for_client(call, error).body() + b"\n\n", more=False)
 
 
 def _kind_of(status: int, content: bytes) -> FailureKind | None:

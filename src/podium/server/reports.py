@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 
 import orjson
@@ -12,12 +13,16 @@ from podium.app.requests import LogTrouble
 from podium.domain.money import Money
 from podium.domain.requests import ServedRequest
 
+_REMIND = 60.0
+_MOST_TOLD = 1000
+
 
 class Reports:
     """Writes to standard output, if `as_json`, and warnings to standard error."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
+        self._told: dict[str, float] = {}
 
     def requests(self, batch: Sequence[ServedRequest]) -> None:
         """Write a line for each request."""
@@ -34,6 +39,16 @@ class Reports:
                 "dropped_log_rows": trouble.dropped,
             }
             self._lines(orjson.dumps(told) + b"\n", 0)
+
+    def failure(self, message: str) -> None:
+        """Tell of a failure in words that clients do not get; of the same one, once a minute."""
+        now = time.monotonic()
+        if now - self._told.get(message, -_REMIND) < _REMIND:
+            return
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told[message] = now
+        _warn(message)
 
     def _lines(self, lines: bytes, count: int) -> None:
         try:

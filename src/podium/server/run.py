@@ -20,7 +20,7 @@ from typing import Any
 
 import uvicorn
 
-from podium.app.serving import Serving, open_serving
+from podium.app.serving import Hearers, Serving, open_serving
 from podium.domain.errors import InvalidInput
 from podium.server.app import App
 from podium.server.origins import is_loopback
@@ -81,7 +81,11 @@ class Server:
             storage=self.storage,
         )
         return open_serving(
-            self.database, settings, self.environment, public=self.public, told=told, warned=reports.trouble
+            self.database,
+            settings,
+            self.environment,
+            public=self.public,
+            hearers=Hearers(told, reports.trouble, reports.failure),
         )
 
     def app(self) -> App:

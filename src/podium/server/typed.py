@@ -12,6 +12,7 @@ from podium.domain.requests import Lane
 from podium.gateway.chat import Replied
 from podium.ports.models import CallLimits, Delta, ModelFailure, ModelRequest
 from podium.server.call import ModelCall
+from podium.server.discretion import for_client
 from podium.server.errors import ApiError, of_failure
 from podium.server.http import EVENTS
 
@@ -102,7 +103,7 @@ async def tell(call: ModelCall, request: ModelRequest, writer: Writer) -> None:
     except ModelFailure as failure:
         if not exchange.status:
             raise
-        error = of_failure(failure)
+        error = for_client(call, of_failure(failure))
         call.account.error = error.kind
         await exchange.put(writer.failure(error), more=False)
 
