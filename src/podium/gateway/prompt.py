@@ -265,4 +265,6 @@ def _check_validators(validators: Sequence[object], where: str) -> None:
         raise InvalidDefinition(f"{where}: validators={shown(validators)} must be a list of functions")
     for validator in validators:
         if not callable(validator) or inspect.iscoroutinefunction(validator):
-            raise InvalidDefinition(f"{where}: {validator!r} is no validator: it must be a plain function")
+            raise InvalidDefinition(
+                f"{where}: {shown(validator)} is no validator: it must be a plain function"
+            )
