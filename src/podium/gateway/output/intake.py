@@ -77,7 +77,6 @@ def sound(schema: Mapping[str, Any], refused: Sequence[str] = BEYOND_BOUNDS) -> 
     end, or is too large.
     """
     import jsonschema
-    import referencing
     import referencing.jsonschema
 
     _check_size(schema)
@@ -86,9 +85,8 @@ def sound(schema: Mapping[str, Any], refused: Sequence[str] = BEYOND_BOUNDS) -> 
     kind, dialect = jsonschema.Draft202012Validator, referencing.jsonschema.DRAFT202012
     found = _Found(refused)
     root = dialect.create_resource(schema)
-    registry: Any = referencing.Registry()
     try:
-        registry = registry.with_resource(root.id() or "", root).crawl()
+        registry = _crawled(root, schema, refused)
         _walk(schema, "$", registry.resolver_with_root(root), found)
         kind.check_schema(schema)
         # Grows while it is gone through: what is referred to may refer further.
@@ -120,6 +118,27 @@ def sound(schema: Mapping[str, Any], refused: Sequence[str] = BEYOND_BOUNDS) -> 
         raise InvalidInput("this JSON schema is nested too deeply") from None
     _check_applied(schema, found)
     return SoundSchema(schema, found.patterns, registry)
+
+
+class _Nowhere:
+    """Resolves nothing: for a walk that only looks for what is wrong."""
+
+    def in_subresource(self, _: object) -> _Nowhere:
+        return self
+
+
+def _crawled(root: Any, schema: Mapping[str, Any], refused: Sequence[str]) -> Any:
+    """Return a registry with all addresses that are in `root`."""
+    import jsonschema
+    import referencing
+
+    try:
+        return referencing.Registry().with_resource(root.id() or "", root).crawl()
+    except (ValueError, AttributeError, TypeError, LookupError):
+        # It trips over members of a wrong type, and cannot say where they are.
+        _walk(schema, "$", _Nowhere(), _Found(refused))
+        jsonschema.Draft202012Validator.check_schema(schema)
+        raise
 
 
 def _told(value: object) -> str:
