@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -146,7 +148,7 @@ async def test_no_schema_keeps_the_server_busy(tmp_path):
             form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
             got = await client.post("/v1/chat/completions", json={**ASK, "response_format": form}, timeout=5)
             codes.append(got.json()["error"]["code"])
-    assert codes == ["invalid_output", "invalid_value"]
+    assert codes == ["invalid_output", "invalid_schema"]
 
 
 @pytest.mark.parametrize(
@@ -185,3 +187,112 @@ async def test_what_another_try_may_cost_is_set_aside_before(tmp_path):
             await client.chat.completions.create(**CHAT, max_tokens=6)
         with pytest.raises(openai.InternalServerError):
             await client.chat.completions.create(**CHAT, max_tokens=5)
+
+
+@pytest.mark.parametrize(
+    ("schema", "place"),
+    [
+        ({"allOf": [{"type": "object"}], "$ref": "#/allOf/x"}, "$.$ref"),
+        ({"allOf": [{"type": "object"}], "$ref": "#/allOf"}, "$.$ref"),
+        ({"properties": {"a": {"$ref": "http://["}}}, "$.properties.a.$ref"),
+        ({"$id": "http://[", "properties": {"a": {"$ref": "x"}}}, "$id"),
+        ({"properties": {"a": {"pattern": "a{99999999999999}"}}}, "$.properties.a.pattern"),
+        ({"properties": {"a": {"pattern": "((a{900}){900}"}}}, "$.properties.a.pattern"),
+        ({"properties": {"a": {"pattern": "(" * 500}}}, "$.properties.a.pattern"),
+        ({"items": [{"pattern": "[z-a]"}]}, "$.items[0].pattern"),
+        ({"required": [1, "a"] * 500}, "$.required"),
+        (
+            {"properties": {"a": {"$schema": "http://json-schema.org/draft-07/schema#"}}},
+            "$.properties.a.$schema",
+        ),
+        ({"$dynamicRef": "#x"}, "$.$dynamicRef"),
+        ({"enum": list(range(15_000))}, "values"),
+        ({"description": "x" * 200_000}, "characters"),
+        (laughs(), "more than 1000 schemas"),
+        ({"anyOf": [{"$ref": "#"}]}, "without end"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_a_schema_that_is_not_sound_is_refused_before_anybody_is_asked(tmp_path, schema, place, stream):
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    script = Script(lambda _: say(GOOD))
+    token = await new_key(tmp_path, budget=Budget.parse("10m tokens/day"))
+    headers = {"authorization": f"Bearer {token}"}
+    async with (
+        serving(tmp_path, aliases=TALKS, scripts={"talks": script}) as server,
+        server.http() as client,
+    ):
+        got = await client.post(
+            "/v1/chat/completions", json={**ASK, "response_format": form, "stream": stream}, headers=headers
+        )
+        (row,) = await server.log(1)
+    error = got.json()["error"]
+    assert (got.status_code, error["type"], error["code"]) == (400, "invalid_request_error", "invalid_schema")
+    assert place in error["message"]
+    assert script.requests == []
+    assert (row.status, row.error, row.usage.input_tokens) == (400, "invalid_schema", 0)
+
+
+@pytest.mark.parametrize(
+    ("schema", "fits"),
+    [
+        ({"$ref": "#/$defs/n", "$defs": {"n": {"properties": {"next": {"$ref": "#/$defs/n"}}}}}, True),
+        ({"$schema": "http://json-schema.org/draft-07/schema#", "required": ["city"]}, True),
+        ({"$id": "https://example.org/s", "$defs": {"a": {"$anchor": "x"}}, "$ref": "#x"}, True),
+        ({"properties": {"city": {"maxLength": 10**9}}}, True),
+        ({"properties": {"city": {"maxLength": 2}}}, False),
+        ({"properties": {"city": {"pattern": r"^[A-Z]\w{1,50}$"}}}, True),
+    ],
+)
+async def test_schemas_that_refer_to_themselves_by_way_of_parts_are_used(tmp_path, schema, fits):
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    async with (
+        serving(tmp_path, aliases=TALKS, scripts={"talks": Script(lambda _: say(GOOD))}) as server,
+        server.http() as client,
+    ):
+        got = await client.post("/v1/chat/completions", json={**ASK, "response_format": form})
+    assert got.status_code == (200 if fits else 502)
+
+
+async def test_a_reply_that_cannot_be_judged_is_paid_for_and_logged(tmp_path, monkeypatch):
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("nobody foresaw this")
+
+    monkeypatch.setattr("podium.gateway.output.schema.read_json", broken)
+    token = await new_key(tmp_path, budget=Budget.parse("10m tokens/day"))
+    async with (
+        serving(tmp_path, aliases=TALKS, scripts={"talks": Script(lambda _: say(GOOD))}) as server,
+        server.http() as client,
+    ):
+        got = await client.post(
+            "/v1/chat/completions", json=CHAT, headers={"authorization": f"Bearer {token}"}
+        )
+        (row,) = await server.log(1)
+    assert got.status_code == row.status == 502
+    assert row.error == "internal"
+    assert row.usage.output_tokens > 0
+
+
+async def test_validating_replies_of_many_does_not_keep_others_waiting(tmp_path):
+    node = {"properties": {"a": {"allOf": [{"$ref": "#/$defs/n"}] * 2}}}
+    form = {
+        "type": "json_schema",
+        "json_schema": {"name": "x", "schema": {"$ref": "#/$defs/n", "$defs": {"n": node}}},
+    }
+    said = '{"a": ' * 40 + "1" + "}" * 40
+    async with (
+        serving(tmp_path, aliases=TALKS, scripts={"talks": Script(lambda _: say(said))}) as server,
+        server.http() as client,
+    ):
+        body = {**ASK, "response_format": form}
+        asked = [asyncio.create_task(client.post("/v1/chat/completions", json=body)) for _ in range(6)]
+        waits = []
+        while not all(each.done() for each in asked):
+            began = time.monotonic()
+            assert (await client.get("/health")).status_code == 200
+            waits.append(time.monotonic() - began)
+            await asyncio.sleep(0.02)
+        codes = {each.result().json()["error"]["code"] for each in asked}
+    assert codes == {"invalid_value"}
+    assert len(waits) > 3
+    assert sorted(waits)[len(waits) // 2] < 0.2

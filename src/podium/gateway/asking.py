@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -18,6 +19,8 @@ from podium.gateway.traffic import Lease
 from podium.gateway.under_way import Bill, UnderWay, bill_of
 from podium.gateway.wording import well_formed
 from podium.ports.models import CallLimits, Delta, ModelFailure, ModelProvider, ModelReply, ModelRequest
+
+logger = logging.getLogger(__name__)
 
 # A provider keeps the deadline itself and then says what it had counted: this is for one that fails to.
 _GRACE = 0.2
@@ -97,7 +100,18 @@ async def _sent(
             bill = bill_of(reply, candidate.messages, route.price)
             lease.replied(now, bill.usage, latency, (under_way.first_at or now) - started)
             readable = well_formed(text)
-            result = call.judge(reply if readable is text else replace(reply, text=readable))
+            try:
+                result = await call.judge(reply if readable is text else replace(reply, text=readable))
+            except asyncio.CancelledError:
+                if not under_way.lost:
+                    raise
+                return Asked(candidate, lease, _lost(bill, latency))
+            except Exception as error:
+                # What the reply has cost must be known all the same.
+                logger.exception("A reply could not be judged")
+                result = Fault.of(
+                    FailureKind.INTERNAL, f"the reply could not be judged: {type(error).__name__}"
+                )
             trial = Trial(
                 result, readable, bill.usage, bill.cost, bill.price_table, latency, estimated=bill.estimated
             )

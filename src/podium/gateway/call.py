@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from podium.gateway.line import Line
     from podium.gateway.policy import CallPolicy
 
-Judge = Callable[[ModelReply], Accepted | Fault]
+Judge = Callable[[ModelReply], Awaitable[Accepted | Fault]]
 """Reads, repairs, validates and weighs a reply."""
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from podium.domain.answers import FailureKind, Usage
 from podium.domain.gateway_status import GatewayStatus
@@ -62,6 +63,8 @@ class Chat:
         self.traffic = self._path.traffic
         self._settings = settings
         self._clock = clock
+        # Schemas of strangers get one thread: more would only take turns with it.
+        self._thread = asyncio.Semaphore(1)
 
     async def reply(
         self, models: Sequence[str], asked: ModelRequest, tenant: str = DEFAULT_TENANT
@@ -81,7 +84,7 @@ class Chat:
         self.traffic.called(now)
         judge: Judge = _as_said
         if asked.schema is not None:
-            judge, asked = SchemaJudge(asked.schema, policy.longest), replace(asked, on_delta=None)
+            judge, asked = await self._judge(asked.schema, policy.longest), replace(asked, on_delta=None)
         line, ledger = Line(policy, asked.messages, now + policy.timeout), Ledger()
         call = Call(asked, policy, line, ledger, _Listener(asked.on_delta), judge, tenant, patient=True)
         found = await self._path.follow(call)
@@ -93,12 +96,23 @@ class Chat:
         known = reply.cost is not None or bool(cost.nanos)
         return Replied(reply, candidate.model, usage, cost if known else None)
 
+    async def _judge(self, schema: Mapping[str, Any], longest: int) -> Judge:
+        """Return what judges by `schema`, off the event loop: a stranger decides how long it takes."""
+        async with self._thread:
+            judge = await asyncio.to_thread(SchemaJudge, schema, longest)
+
+        async def judged(reply: ModelReply) -> Accepted | Fault:
+            async with self._thread:
+                return await asyncio.to_thread(judge, reply)
+
+        return judged
+
     def status(self, *, at: float, pid: int) -> GatewayStatus:
         """Return how things stand with the providers, `at` being now in seconds since the epoch."""
         return status_of(self.traffic, self._settings.retry_budget, now=self._clock(), at=at, pid=pid)
 
 
-def _as_said(reply: ModelReply) -> Accepted | Fault:
+async def _as_said(reply: ModelReply) -> Accepted | Fault:
     return Accepted(reply, _AS_SAID, None)
 
 

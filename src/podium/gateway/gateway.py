@@ -21,6 +21,7 @@ from podium.gateway.cache.key import cache_key
 from podium.gateway.cache.similar import SimilarAnswers, wording
 from podium.gateway.call import Call
 from podium.gateway.conversation import asked_of
+from podium.gateway.failures import Fault
 from podium.gateway.judgement import Accepted, judged
 from podium.gateway.ledger import Ledger
 from podium.gateway.line import Candidate, Line
@@ -33,7 +34,7 @@ from podium.gateway.telling import Telling
 from podium.gateway.timing import Timing
 from podium.gateway.versions import PromptUses
 from podium.ports.execution import AttemptContext
-from podium.ports.models import ModelProviders
+from podium.ports.models import ModelProviders, ModelReply
 from podium.ports.stale import NoStaleAnswers, StaleAnswers
 from podium.settings.gateway import GatewaySettings
 
@@ -129,7 +130,7 @@ class Gateway:
             Line(policy, asked.messages, now + policy.timeout),
             Ledger(context.record),
             telling,
-            partial(judged, prompt, longest=policy.longest),
+            partial(_judged, prompt, policy.longest),
             context.tenant,
             purse=None if self._purses is None else self._purses.purse(prompt, context),
         )
@@ -147,6 +148,10 @@ class Gateway:
         answer = await bridged(Unmet(prompt, call), stale, self._clock())
         telling.whole(prompt.output.written(answer.value))
         return answer
+
+
+async def _judged(prompt: Prompt[Any], longest: int, reply: ModelReply) -> Accepted | Fault:
+    return judged(prompt, reply, longest)
 
 
 def _require_means(line: Line) -> None:

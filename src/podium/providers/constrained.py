@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from podium.ports.models import TokenProbability
+from podium.providers.grammar_bounds import bounded
 
 # The one way of writing that is left to the model, so that no token goes into white space.
 ITEM, KEY = ", ", ": "
@@ -32,6 +33,7 @@ _LITERAL = {"enum", "const", "default", "examples"}
 # Its patterns are regular in the strict sense.
 _LOOKAROUND = ("(?=", "(?!", "(?<")
 
+_MOST_HOPS = 100
 _ANY: Mapping[str, Any] = {}
 _DIGITS = tuple("-0123456789")
 
@@ -63,8 +65,11 @@ class _Choice:
 
 
 def grammar_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `schema` as the grammar takes it: objects closed, spacing fixed, what it cannot enforce left out."""
-    return {**_enforceable(schema), "x-guidance": _WRITING}
+    """Return `schema` as the grammar takes it: objects closed, spacing fixed, what it cannot enforce left out.
+
+    Raises `InvalidInput` for a schema whose grammar would be too large.
+    """
+    return {**_enforceable(bounded(schema)), "x-guidance": _WRITING}
 
 
 def _enforceable(schema: Any) -> Any:
@@ -224,7 +229,11 @@ class _Walk:
         return self._decoder.raw_decode(self._text, at)[1]
 
     def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        hops = 0
         while "$ref" in schema:
+            hops += 1
+            if hops > _MOST_HOPS:
+                raise LookupError(schema["$ref"])
             target: Any = self._root
             for part in schema["$ref"].removeprefix("#").strip("/").split("/"):
                 target = target[part] if part else target

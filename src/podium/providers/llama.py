@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from podium.domain.answers import FailureKind, Usage
+from podium.domain.errors import InvalidInput
 from podium.domain.schema_modes import SchemaMode
 from podium.ports.models import FinishReason, ModelReply, ModelRequest, TextDelta, TokenProbability
 from podium.providers.constrained import Candidate, Step, conditioned, grammar_schema
@@ -181,7 +182,10 @@ class Worker:
         body |= {option: value for option, value in wishes.items() if value is not None}
         if request.schema is not None and mode is SchemaMode.CONSTRAINED:
             # The chat format's own way with a schema lets the model begin with a code fence and end in blanks.
-            schema = json.dumps(grammar_schema(request.schema))
+            try:
+                schema = json.dumps(grammar_schema(request.schema))
+            except InvalidInput as error:
+                raise Refused(FailureKind.BAD_REQUEST, f"cannot be held to the schema: {error}") from None
             body["grammar"] = self._llama.json_schema_to_grammar(schema)
         return body
 

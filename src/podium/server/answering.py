@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,10 +16,12 @@ from podium.server.account import Account
 from podium.server.asking import asks_for_json, key_of, most_of, parsed, target_of, with_reasks
 from podium.server.call import ModelCall
 from podium.server.discretion import for_client
-from podium.server.errors import ApiError, bad_request, of_failure, of_refusal
+from podium.server.errors import ApiError, bad_request, internal_error, of_failure, of_refusal
 from podium.server.http import ClientGone, Exchange
 from podium.server.origins import check_json
 from podium.server.pass_through import pass_through
+
+logger = logging.getLogger(__name__)
 
 _BYTES_PER_TOKEN = 4
 
@@ -50,6 +53,12 @@ async def answer(exchange: Exchange, serving: Serving, route: ModelRoute) -> Non
             )
     except ClientGone:
         account.error = "client_gone"
+    except Exception:
+        logger.exception("A request failed in a way that nobody foresaw")
+        fault = internal_error(exchange.id)
+        account.error = fault.kind
+        if not exchange.status:
+            await exchange.respond(fault.status, fault.body(), ((b"content-type", b"application/json"),))
     finally:
         serving.log.note(account.row(exchange))
 
@@ -117,4 +126,6 @@ async def _typed(call: ModelCall, route: ModelRoute) -> None:
             call.account.usage = call.account.cost = None
         raise of_failure(failure) from None
     except InvalidInput as error:
+        # Said of what was asked, before anybody was.
+        call.account.usage = Usage()
         raise bad_request(str(error), code="invalid_schema") from None

@@ -11,7 +11,7 @@ from typing import Final
 
 from podium.app.serving import Serving
 from podium.server.answering import ModelRoute, answer
-from podium.server.errors import ApiError
+from podium.server.errors import ApiError, internal_error
 from podium.server.http import ClientGone, Exchange, Receive, Scope, Send
 from podium.server.origins import answer_preflight, check_caller
 from podium.server.routes import chat, embeddings, responses
@@ -72,15 +72,7 @@ class App:
                 raise
         except Exception:
             logger.exception("A request failed in a way that nobody foresaw")
-            await _refuse(
-                exchange,
-                ApiError(
-                    500,
-                    f"this is a fault in Podium; please report it with the request's id, {exchange.id}",
-                    type="server_error",
-                    code="internal_error",
-                ),
-            )
+            await _refuse(exchange, internal_error(exchange.id))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:

@@ -62,6 +62,16 @@ def bad_request(message: str, param: str | None = None, code: str | None = None)
     return ApiError(400, message, param=param, code=code, kind=code or "bad_request")
 
 
+def internal_error(request: str) -> ApiError:
+    """Return the error of a request, by its id, that failed in a way that nobody foresaw."""
+    return ApiError(
+        500,
+        f"this is a fault in Podium; please report it with the request's id, {request}",
+        type="server_error",
+        code="internal_error",
+    )
+
+
 def unsupported(message: str) -> ApiError:
     """Return the error of what this server cannot do for the model that was asked for."""
     return ApiError(501, message, type="not_supported_error", code="unsupported", headers=(_DO_NOT_RETRY,))

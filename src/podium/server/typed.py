@@ -47,6 +47,8 @@ def limits_of(call: ModelCall) -> CallLimits:
 async def whole(call: ModelCall, request: ModelRequest) -> Replied:
     """Return the reply, put down in the call's account; raises `ModelFailure`."""
     call.account.lane = Lane.TYPED
+    # Until it is known: what was asked for may be generated, whatever becomes of the request.
+    call.account.usage = None
     replied = await call.serving.chat.reply(call.target.models, request, call.account.tenant)
     _put_down(call, replied)
     return replied
