@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from podium import Budget, GatewaySettings, ModelPrice, PriceSettings
 from podium.gateway.batches import batching
 from podium.providers import batches
 from podium.providers.bounds import Bounds
-from tests.support.batches import TEXTS, app_of, asking, calls, said
+from tests.support.batches import TEXTS, app_of, asking, calls, said, uses
 from tests.wire import Received, Reply, WireServer, ok
 from tests.wire.batches import ResponseBatches, answered
 from tests.wire.replies import Raw
@@ -57,8 +58,34 @@ async def outcomes(database: Any, spoil: Spoil, **options: Any) -> tuple[list[st
     async with WireServer("openai") as server:
         server.always(service)
         flow = asking(server.name("gpt-5-mini"))
-        async with app_of(database, flow, **options) as app:
+        prices = PriceSettings({server.name("gpt-5-mini"): ModelPrice(10, 10)})
+        async with app_of(database, flow, prices=prices, **options) as app:
             return await app.run(flow, run_id="r"), await calls(app)
+
+
+@pytest.mark.parametrize("count", [-(10**9), 10**15, "many", 1e300])
+async def test_what_is_counted_oddly_costs_what_was_set_aside_for_it(database, count):
+    def odd(body: bytes) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+        first, *others = lines(body)
+        told = {"input_tokens": count, "output_tokens": count, "total_tokens": count}
+        first["response"]["body"]["usage"] |= told
+        return joined(first, *others), ()
+
+    found, told = await outcomes(
+        database, odd, gateway=GatewaySettings(budgets=(Budget("$1/day"), Budget("1m tokens/day")))
+    )
+    assert found == TEXTS
+    costs = [each.cost for each in told if each.outcome == "accepted"]
+    assert [each.estimated for each in told if each.outcome == "accepted"] == [False, False, True]
+    assert costs[0] == costs[1]
+    assert costs[2] is not None
+    # It may have written all of its 100 tokens.
+    assert costs[2].nanos >= 100 * 10_000
+    money, tokens = await uses(database)
+    assert money == (sum(each.nanos for each in costs if each is not None), 0)
+    spent = [each.usage for each in told if each.outcome == "accepted"]
+    assert tokens == (sum(each.input_tokens + each.output_tokens for each in spent), 0)
+    assert money[0] == tokens[0] * 10_000
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ class VendorBatches:
         # Of each request that is not settled yet, its number.
         open_ones = {_id(mark, number): number for number in range(len(requests))}
         outcomes: list[ModelReply | ModelFailure | None] = [None] * len(requests)
-        missing = f"{name} gave no result for this request of a batch"
+        missing, read_all = f"{name} gave no result for this request of a batch", True
         try:
             async with contextlib.aclosing(desk.results(batch, _bounds(requests))) as results:
                 async for result in results:
@@ -152,10 +152,11 @@ class VendorBatches:
             missing = (
                 f"{name} gave more than the results of its batch: {refusal}. The rest of it was not read"
             )
+            read_all = False
         with contextlib.suppress(Exception):
             # The vendor lets go of it in the end, whether this succeeds or not.
             await desk.tidy(batch)
-        return [each or ModelFailure(FailureKind.SERVER, missing) for each in outcomes]
+        return [each or ModelFailure(FailureKind.SERVER, missing, counted=read_all) for each in outcomes]
 
     def _outcome(
         self, name: str, model: Model[Any], result: BatchResult, request: ModelRequest
