@@ -18,6 +18,7 @@ from podium.domain.errors import StorageUnavailable
 from podium.domain.happenings import EntryMade, Happening, RunMoved
 from podium.domain.journal import Entry, EntryType
 from podium.flow.workflows import Workflow
+from podium.settings.prices import PriceSettings
 from podium.storage.sqlite.database import open_sqlite
 from podium.testing import Replayer
 
@@ -124,6 +125,7 @@ def app_on(
     step_threads: int = 16,
     storage: StorageSettings | None = None,
     gateway: GatewaySettings | None = None,
+    prices: PriceSettings | None = None,
     unreplayed: str = "",
     **options: Any,
 ) -> App:
@@ -132,7 +134,10 @@ def app_on(
         poll_interval=0.01, linger=linger, max_active_runs=max_active_runs, step_threads=step_threads
     )
     settings = Settings(
-        engine=engine, storage=storage or StorageSettings(), gateway=gateway or GatewaySettings()
+        engine=engine,
+        storage=storage or StorageSettings(),
+        gateway=gateway or GatewaySettings(),
+        prices=prices or PriceSettings(),
     )
     app = App(database, workflows=workflows, settings=settings, **options)
     app.unreplayed = unreplayed

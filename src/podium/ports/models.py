@@ -236,8 +236,8 @@ class ModelReply:
 class ModelFailure(Exception):
     """A request failed. `kind` is its class, `retry_after` the provider's wish in seconds when it gave one.
 
-    `usage` and `cost` are what the provider counted before it failed, priced by `price_table`. The message is for people and holds
-    no credential.
+    `usage` and `cost` are what the provider counted before it failed, priced by `price_table`; `counted` is False when it may
+    come to more, which nobody read. The message is for people and holds no credential.
     """
 
     def __init__(
@@ -249,6 +249,7 @@ class ModelFailure(Exception):
         usage: Usage | None = None,
         cost: Money | None = None,
         price_table: str = "",
+        counted: bool = True,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -256,6 +257,7 @@ class ModelFailure(Exception):
         self.usage = usage or Usage()
         self.cost = cost
         self.price_table = price_table
+        self.counted = counted
 
 
 class ModelProvider(Protocol):

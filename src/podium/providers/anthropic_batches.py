@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
 from anthropic import AsyncAnthropic, omit
 from pydantic_ai.models.batch import BatchResult, EncodedBatchRequest
 
+from podium.providers import http
 from podium.providers.anthropic import AnthropicConnection
 from podium.providers.batch_desks import Listed
+from podium.providers.batch_lines import results_of
+from podium.providers.bounds import Bounds
 
 _PAGE: Final = 100
+_RUN: Final = ("succeeded", "errored")
+_UNRUN: Final = ("expired", "canceled")
 
 
 def desk(connection: AnthropicConnection, model: str) -> AnthropicDesk:
@@ -48,12 +53,12 @@ class AnthropicDesk:
         """See `BatchDesk.look`."""
         return _listed(await self._batches.retrieve(batch))
 
-    async def results(self, batch: str) -> AsyncIterator[BatchResult]:
+    async def results(self, batch: str, bounds: Bounds) -> AsyncGenerator[BatchResult]:
         """See `BatchDesk.results`."""
-        async for each in await self._batches.results(batch):
-            told = each.result.type in ("succeeded", "errored")
-            body = each.result.model_dump_json() if told else None
-            yield BatchResult(custom_id=each.custom_id, status=each.result.type, body=body)
+        with http.in_lines(bounds):
+            async with self._batches.with_streaming_response.results(batch) as content:
+                async for result in results_of(content.iter_bytes(), bounds.body, _result):
+                    yield result
 
     async def cancel(self, batch: str) -> None:
         """See `BatchDesk.cancel`."""
@@ -61,6 +66,16 @@ class AnthropicDesk:
 
     async def tidy(self, batch: str) -> None:
         """Nothing was uploaded beside the batch, which the service lets go of after 29 days."""
+
+
+def _result(told: Any) -> BatchResult | None:
+    result = told["result"]
+    kind = result["type"]
+    if kind in _UNRUN:
+        return BatchResult(custom_id=told["custom_id"], status=kind)
+    if kind in _RUN:
+        return BatchResult(custom_id=told["custom_id"], status=kind, body=json.dumps(result))
+    return None
 
 
 def _listed(batch: Any) -> Listed:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pydantic_ai.models.batch import BatchResult, EncodedBatchRequest
+
+from podium.providers.bounds import Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,11 @@ class BatchDesk(Protocol):
         """Return how a batch stands."""
         ...
 
-    def results(self, batch: str) -> AsyncIterator[BatchResult]:
-        """Yield the results of a batch that has ended, in any order."""
+    def results(self, batch: str, bounds: Bounds) -> AsyncGenerator[BatchResult]:
+        """Yield the results of a batch that has ended, in any order, as they come.
+
+        Raises `TooMuch` beyond `bounds`: its `body` is the most bytes of one result, its `stream` that of all.
+        """
         ...
 
     async def cancel(self, batch: str) -> None:

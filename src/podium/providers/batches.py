@@ -17,14 +17,16 @@ from podium.ports.batches import BatchLimits, Lookup, Sought
 from podium.ports.models import ModelFailure, ModelReply, ModelRequest
 from podium.providers import http, translation
 from podium.providers.batch_desks import BatchDesk, Listed
-from podium.providers.bounds import Bounds
+from podium.providers.bounds import Bounds, TooMuch
 from podium.providers.exchange import Exchange
 from podium.providers.plans import Plan
 
 _PATIENCE: Final = 300.0
 _CONNECT: Final = 10.0
-# The results of a batch come in one body: more than any vendor takes in one.
-_BOUNDS: Final = Bounds(1 << 30, 1 << 30)
+# Of what is said about batches, a page of them being the longest.
+_BOUNDS: Final = Bounds(1 << 24, 1 << 24)
+# Of the results by which a batch is recognized: the first that can be read is enough.
+_GLANCE: Final = Bounds(1 << 24, 1 << 26)
 # How far a vendor's clock may be from ours.
 _SKEW: Final = 300.0
 # Between so many requests that are encoded or read, others have their turn.
@@ -127,24 +129,39 @@ class VendorBatches:
         self, name: str, batch: str, mark: str, requests: Sequence[ModelRequest]
     ) -> Sequence[ModelReply | ModelFailure]:
         model, desk = self._exchange.batch_model(name), self._desk(name)
-        results = {each.custom_id: each async for each in desk.results(batch)}
-        outcomes = []
-        for number, request in enumerate(requests):
-            result = results.pop(_id(mark, number), None)
-            outcomes.append(self._outcome(name, model, result, _id(mark, number), request))
-            if number % _SOME == 0:
-                await asyncio.sleep(0)
+        # Of each request that is not settled yet, its number.
+        open_ones = {_id(mark, number): number for number in range(len(requests))}
+        outcomes: list[ModelReply | ModelFailure | None] = [None] * len(requests)
+        missing, read_all = f"{name} gave no result for this request of a batch", True
+        try:
+            async with contextlib.aclosing(desk.results(batch, _bounds(requests))) as results:
+                async for result in results:
+                    number = open_ones.get(result.custom_id)
+                    if number is None:
+                        continue
+                    outcome = self._outcome(name, model, result, requests[number])
+                    outcomes[number] = outcomes[number] or outcome
+                    if isinstance(outcome, ModelReply) or result.status != "succeeded":
+                        outcomes[number] = outcome
+                        del open_ones[result.custom_id]
+                    if not open_ones:
+                        break
+                    if len(open_ones) % _SOME == 0:
+                        await asyncio.sleep(0)
+        except TooMuch as refusal:
+            missing = (
+                f"{name} gave more than the results of its batch: {refusal}. The rest of it was not read"
+            )
+            read_all = False
         with contextlib.suppress(Exception):
             # The vendor lets go of it in the end, whether this succeeds or not.
             await desk.tidy(batch)
-        return outcomes
+        return [each or ModelFailure(FailureKind.SERVER, missing, counted=read_all) for each in outcomes]
 
     def _outcome(
-        self, name: str, model: Model[Any], result: BatchResult | None, custom_id: str, request: ModelRequest
+        self, name: str, model: Model[Any], result: BatchResult, request: ModelRequest
     ) -> ModelReply | ModelFailure:
-        if result is None:
-            return ModelFailure(FailureKind.SERVER, f"{name} gave no result for this request of a batch")
-        spelled, plan = self._spelled(name, model, custom_id, request)
+        spelled, plan = self._spelled(name, model, result.custom_id, request)
         try:
             return self._exchange.reply(model.batch_decode(result, spelled), request, plan, name)
         except Exception as error:  # noqa: BLE001 - whatever happens is classified here
@@ -174,6 +191,14 @@ def _could_be(listed: Listed, sought: Sought) -> bool:
 
 
 async def _is_marked(desk: BatchDesk, batch: str, mark: str) -> bool:
-    async for result in desk.results(batch):
-        return result.custom_id.startswith(f"{mark}-")
+    with contextlib.suppress(TooMuch):
+        async with contextlib.aclosing(desk.results(batch, _GLANCE)) as results:
+            async for result in results:
+                return result.custom_id.startswith(f"{mark}-")
     return False
+
+
+def _bounds(requests: Sequence[ModelRequest]) -> Bounds:
+    """Return the bounds of a batch's results: of a line those of the longest reply, in all those of all replies."""
+    sizes = [Bounds.of(each.longest).body for each in requests]
+    return Bounds(max(sizes), sum(sizes))

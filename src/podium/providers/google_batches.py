@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
 from google.genai import errors
@@ -13,7 +14,10 @@ from google.genai.client import Client
 from google.genai.types import CreateBatchJobConfig, HttpOptions, HttpRetryOptions, UploadFileConfig
 from pydantic_ai.models.batch import BatchResult, EncodedBatchRequest
 
+from podium.providers import http
 from podium.providers.batch_desks import Listed
+from podium.providers.batch_lines import results_of
+from podium.providers.bounds import Bounds
 from podium.providers.google import GoogleConnection
 
 _ENDED: Final = frozenset(
@@ -58,16 +62,30 @@ class GoogleDesk:
         """See `BatchDesk.look`."""
         return _listed(await self._sdk.batches.get(name=batch))
 
-    async def results(self, batch: str) -> AsyncIterator[BatchResult]:
+    async def results(self, batch: str, bounds: Bounds) -> AsyncGenerator[BatchResult]:
         """See `BatchDesk.results`. A job that ran no request has none."""
         job = await self._sdk.batches.get(name=batch)
         if job.dest is None or job.dest.file_name is None:
             return
-        content = await self._sdk.files.download(file=job.dest.file_name)
-        for line in content.split(b"\n"):
-            result = _result(line)
-            if result is not None:
-                yield result
+        with http.in_lines(bounds):
+            async with contextlib.aclosing(self._downloaded(job.dest.file_name)) as content:
+                async for result in results_of(content, bounds.body, _result):
+                    yield result
+
+    async def _downloaded(self, file: str) -> AsyncGenerator[bytes]:
+        """Yield the pieces of a file as they come; the library only writes them somewhere."""
+        taken = _Pieces()
+        download = asyncio.create_task(self._sdk.files.download(file=file, destination=taken))
+        download.add_done_callback(lambda _: taken.end())
+        try:
+            while (piece := await taken.next()) is not None:
+                yield piece
+            await download
+        finally:
+            download.cancel()
+            await asyncio.wait([download])
+            if not download.cancelled():
+                download.exception()
 
     async def cancel(self, batch: str) -> None:
         """See `BatchDesk.cancel`."""
@@ -77,6 +95,28 @@ class GoogleDesk:
         """Delete the file of requests, which counts against the project's storage until it expires."""
         job = await self._sdk.batches.get(name=batch)
         await self._sdk.files.delete(name=f"files/{job.display_name}")
+
+
+class _Pieces(io.IOBase):
+    """Hands over what is written: the next piece is only taken when the one before is gone."""
+
+    def __init__(self) -> None:
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    async def write(self, piece: bytes) -> None:
+        await self._empty.wait()
+        self._empty.clear()
+        self._queue.put_nowait(piece)
+
+    async def next(self) -> bytes | None:
+        piece = await self._queue.get()
+        self._empty.set()
+        return piece
+
+    def end(self) -> None:
+        self._queue.put_nowait(None)
 
 
 def _line(request: EncodedBatchRequest) -> bytes:
@@ -90,13 +130,9 @@ def _listed(job: Any) -> Listed:
     return Listed(job.name or "", created_at, state in _ENDED, None, job.display_name or "")
 
 
-def _result(line: bytes) -> BatchResult | None:
-    """Return what a line of the file of results says, in the form that the library decodes; None when that is nothing."""
-    try:
-        told = json.loads(line)
-        number, response = told["key"], told.get("response")
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
+def _result(told: Any) -> BatchResult:
+    """Return what a line of the file of results says, in the form that the library decodes."""
+    number, response = told["key"], told.get("response")
     if response is None:
         return BatchResult(custom_id=number, status="errored", body=json.dumps(told.get("error")))
     return BatchResult(custom_id=number, status="succeeded", body=json.dumps(response))

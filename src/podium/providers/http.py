@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx2
@@ -20,13 +21,14 @@ class Line:
     """What the HTTP client and one request need to know of each other.
 
     `connect` is the connect deadline in seconds, `bounds` how much is read; `responses` are those that were begun, and
-    `refusals` says why one of them was not read to its end.
+    `refusals` says why one of them was not read to its end. `lines` bounds the results of a batch while they are asked for.
     """
 
     connect: float
     bounds: Bounds
     responses: list[httpx2.Response] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    lines: Bounds | None = None
 
     async def drop(self) -> None:
         """Close what a failed request left open; not every library of a vendor does."""
@@ -37,6 +39,19 @@ class Line:
 # The vendors' libraries have no common way to pass a connect deadline down, so it travels beside them; a
 # context variable keeps concurrent requests apart.
 current: ContextVar[Line | None] = ContextVar("current", default=None)
+
+
+@contextmanager
+def in_lines(bounds: Bounds) -> Iterator[None]:
+    """Have what is asked for meanwhile, and is not JSON as a whole, read as it came, up to `bounds.stream` bytes."""
+    line = current.get()
+    if line is not None:
+        current.set(replace(line, lines=bounds))
+    try:
+        yield
+    finally:
+        # No token: a generator may be closed in another context than its own.
+        current.set(line)
 
 
 def new_client() -> httpx2.AsyncClient:
@@ -61,5 +76,9 @@ async def _bound(response: httpx2.Response) -> None:
     if line:
         line.responses.append(response)
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if line.lines and response.is_success and "json" not in response.request.headers.get("accept", ""):
+            whole = Bounds(line.lines.stream, line.lines.stream)
+            response.stream = BoundedStream(response, "", whole, line.refusals.append)
+            return
         stream = BoundedStream(response, kind, line.bounds, line.refusals.append)
         response.stream = ReadableStream(stream, kind)

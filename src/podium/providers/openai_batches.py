@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
 from openai import APIError, APIStatusError, AsyncOpenAI
 from openai.types import Batch
 from pydantic_ai.models.batch import BatchResult, BatchResultStatus, EncodedBatchRequest
 
+from podium.providers import http
 from podium.providers.batch_desks import Listed
+from podium.providers.batch_lines import results_of
+from podium.providers.bounds import Bounds
 from podium.providers.openai import OpenAIConnection
 
 _ENDPOINT: Final = "/v1/responses"
@@ -65,16 +68,15 @@ class OpenAIDesk:
         """See `BatchDesk.look`."""
         return _listed(await self._sdk.batches.retrieve(batch))
 
-    async def results(self, batch: str) -> AsyncIterator[BatchResult]:
+    async def results(self, batch: str, bounds: Bounds) -> AsyncGenerator[BatchResult]:
         """See `BatchDesk.results`. A line that cannot be read spoils no other."""
         ended = await self._sdk.batches.retrieve(batch)
         for file in (ended.output_file_id, ended.error_file_id):
             if file is not None:
-                content = await self._sdk.files.content(file)
-                for line in content.content.split(b"\n"):
-                    result = _result(line)
-                    if result is not None:
-                        yield result
+                with http.in_lines(bounds):
+                    async with self._sdk.files.with_streaming_response.content(file) as content:
+                        async for result in results_of(content.iter_bytes(), bounds.body, _result):
+                            yield result
 
     async def cancel(self, batch: str) -> None:
         """See `BatchDesk.cancel`."""
@@ -98,22 +100,18 @@ def _listed(batch: Batch) -> Listed:
     return Listed(batch.id, batch.created_at, batch.status in _ENDED, count, mark)
 
 
-def _result(line: bytes) -> BatchResult | None:
-    """Return what a line of a file of results says, in the form that the library decodes; None when that is nothing."""
-    try:
-        told = json.loads(line)
-        number, response, error = told["custom_id"], told.get("response"), told.get("error") or {}
-        if not response:
-            status = _UNRUN.get(error.get("code") or "")
-            if status is not None:
-                return BatchResult(custom_id=number, status=status)
-            return _errored(number, 500, {"error": error})
-        code = int(response["status_code"])
-        if code in range(200, 300):
-            return BatchResult(custom_id=number, status="succeeded", body=json.dumps(response["body"]))
-        return _errored(number, code, response["body"])
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
+def _result(told: Any) -> BatchResult:
+    """Return what a line of a file of results says, in the form that the library decodes."""
+    number, response, error = told["custom_id"], told.get("response"), told.get("error") or {}
+    if not response:
+        status = _UNRUN.get(error.get("code") or "")
+        if status is not None:
+            return BatchResult(custom_id=number, status=status)
+        return _errored(number, 500, {"error": error})
+    code = int(response["status_code"])
+    if code in range(200, 300):
+        return BatchResult(custom_id=number, status="succeeded", body=json.dumps(response["body"]))
+    return _errored(number, code, response["body"])
 
 
 def _errored(number: str, code: int, body: Any) -> BatchResult:

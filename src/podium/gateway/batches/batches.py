@@ -9,12 +9,13 @@ from typing import Any, Final, assert_never
 
 from podium.domain.answers import Answer, AnyAnswer, CallAttempt, FailureKind, Usage
 from podium.domain.batches import BatchTicket, batch_mark
-from podium.domain.errors import PodiumError, Retryable
+from podium.domain.errors import BudgetExceeded, PodiumError, Retryable
 from podium.domain.money import Money
 from podium.gateway.batches.batching import Cancellation, Collection, Planning, Submission, Target
 from podium.gateway.batches.plans import BatchPlans
 from podium.gateway.batches.submission import BatchSubmissions, route_with
 from podium.gateway.batches.work import BatchMeans, Log, holder_of, over, question_of, request_of
+from podium.gateway.budgets.estimate import estimate
 from podium.gateway.failures import Fault
 from podium.gateway.judgement import Accepted, judged
 from podium.gateway.ledger import ACCEPTED, Ledger, Trial
@@ -86,7 +87,7 @@ class Batches:
             await self._end(submission, context, None)
             log.fault(ticket.model, "next", fault, latency=means.clock() - began)
             return [None] * len(submission.items)
-        spent = _spent(outcomes)
+        outcomes, spent = self._billed(submission, ticket, requests, outcomes, context)
         await self._end(submission, context, spent)
         return await self._judged(submission, ticket, requests, outcomes, context)
 
@@ -119,6 +120,32 @@ class Batches:
             wait = min(max(lease.until - now, _LATER / 2), 10 * _LATER)
             raise Retryable(f"{lease.message}; batch {ticket.batch} goes on meanwhile", retry_after=wait)
         return route.provider, route.model, lease
+
+    def _billed(
+        self,
+        submission: Submission,
+        ticket: BatchTicket,
+        requests: Sequence[ModelRequest],
+        outcomes: Sequence[ModelReply | ModelFailure],
+        context: AttemptContext,
+    ) -> tuple[Sequence[ModelReply | ModelFailure], tuple[Money, Usage] | None]:
+        """Return the outcomes, what nobody counted at what was set aside for it, and what all of them came to.
+
+        The latter is None when nobody can tell any more what was set aside for each.
+        """
+        reservations, billed = self._means.reservations, list(outcomes)
+        if reservations is None:
+            return outcomes, None
+        for number, (request, outcome) in enumerate(zip(requests, outcomes, strict=True)):
+            if outcome.counted:
+                continue
+            try:
+                share = reservations.charge(submission.prompt, context, ticket.model, [request])
+            except BudgetExceeded:
+                return outcomes, None
+            usage = estimate(request.messages, request.max_tokens, request.schema)
+            billed[number] = _at(outcome, usage, Money(share.nanos) if share.nanos else None)
+        return billed, _spent(billed)
 
     async def _judged(
         self,
@@ -178,9 +205,10 @@ class Batches:
             # What it had answered by now is paid for.
             ended = await self._ended(provider, model, submission, ticket, context)
             mark = batch_mark(context.run, submission.plan.key, submission.number)
-            spent = (
-                None if ended is None else _spent(await provider.results(model, ticket.batch, mark, ended))
-            )
+            spent = None
+            if ended is not None:
+                outcomes = await provider.results(model, ticket.batch, mark, ended)
+                _, spent = self._billed(submission, ticket, ended, outcomes, context)
         except ModelFailure as failure:
             fault = Fault.of(failure.kind, str(failure), failure.retry_after)
             log.fault(ticket.model, "wait", fault, latency=means.clock() - began)
@@ -203,12 +231,16 @@ class Batches:
         )
 
 
-def _spent(outcomes: Sequence[ModelReply | ModelFailure]) -> tuple[Money, Usage] | None:
-    """Return what a batch came to, None when its provider did not count all of it."""
-    if not all(each.counted for each in outcomes if isinstance(each, ModelReply)):
-        return None
+def _spent(outcomes: Sequence[ModelReply | ModelFailure]) -> tuple[Money, Usage]:
     cost = sum((each.cost or Money() for each in outcomes), Money())
     return cost, sum((each.usage for each in outcomes), Usage())
+
+
+def _at(outcome: ModelReply | ModelFailure, usage: Usage, cost: Money | None) -> ModelReply | ModelFailure:
+    """Return an outcome of this usage and cost, neither of which its provider counted."""
+    if isinstance(outcome, ModelReply):
+        return replace(outcome, usage=usage, cost=cost)
+    return ModelFailure(outcome.kind, str(outcome), usage=usage, cost=cost, counted=False)
 
 
 def _answer(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,13 +64,25 @@ _DIRECTIONS: Final = _set(
 _PERSONS: Final = _set(
     "he she him her his hers they them their theirs who whom whose what which when where why how"
 )
-_EXACT: Final = _NEGATIONS | _NUMBER_WORDS | _TIMES | _DIRECTIONS | _PERSONS
+
+# Who speaks and who is spoken to, each with its person. In another order they make another question.
+_SPEAKERS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("i", "me", "my", "mine", "myself"), "i"),
+    **dict.fromkeys(("we", "us", "our", "ours", "ourselves"), "we"),
+    **dict.fromkeys(("you", "your", "yours", "yourself", "yourselves"), "you"),
+}
+_OWNERS: Final = _set("my our your")
+_EXACT: Final = _NEGATIONS | _NUMBER_WORDS | _TIMES | _DIRECTIONS | _PERSONS | frozenset(_SPEAKERS)
+_LIKE_NAMES: Final = _set("US IT WHO")
+# After a number: "5 mg" is a billionth of "5 Mg", but a time of day is the same in any case.
+_UNIT: Final = 4
+_NO_UNITS: Final = _set("am pm")
 
 _HARMLESS: Final = _set(
-    "a an the this that these those it its i i'm i've i'd me my mine we us our ours you your yours is am are be been being "
+    "a an the this that these those it its is am are be been being "
     "was were do does did doing have has had having can could would shall may might to of for at by as and "
     "or so then there here please pls kindly thanks thank hi hello hey dear ok okay well just really very quite actually "
-    "like want wanted tell know help let get got also too about it's that's there's you're you've "
+    "like want wanted tell know help let get got also too about it's that's there's "
     "anyone someone something anything somehow sir madam team um uh oh lol"
 )
 _CONTRACTIONS: Final = {"won't": "will not", "can't": "can not", "cannot": "can not", "shan't": "shall not"}
@@ -114,8 +127,30 @@ def _tokens(text: str) -> list[tuple[str, bool]]:
         if len(piece) > 1 and piece[0] in _QUOTES and piece[-1] in _QUOTES:
             found.append((piece.strip(_QUOTES), True))
         else:
-            found += [(_spelling(word), _is_exact(word)) for word in _spelled_out(piece)]
+            for word in _spelled_out(piece):
+                if _is_unit(word, found) or (word in _LIKE_NAMES and not text.isupper()):
+                    found.append((word, True))
+                elif not _goes_without_saying(word.casefold(), found):
+                    found.append((_spelling(word), _is_exact(word)))
     return found
+
+
+def _is_unit(word: str, before: list[tuple[str, bool]]) -> bool:
+    """Return whether a word may be the unit of the number before it, so that its case counts."""
+    low = word.casefold()
+    if not before or not word.isalpha() or len(word) > _UNIT:
+        return False
+    number = before[-1][0]
+    is_counted = number[-1:].isdigit() or number in _NUMBER_WORDS
+    return is_counted and (len(word) == 1 or low not in _EXACT | _HARMLESS | _NO_UNITS)
+
+
+def _goes_without_saying(low: str, before: list[tuple[str, bool]]) -> bool:
+    """Return whether a word is the "you" of "thank you", or an owner just named: "how can I reset my ..."."""
+    if low == "you" and before and before[-1][0] == "thank":
+        return True
+    latest = next((word for word, _ in reversed(before) if word in _SPEAKERS), None)
+    return low in _OWNERS and latest is not None and _SPEAKERS[latest] == _SPEAKERS[low]
 
 
 def _spelled_out(piece: str) -> list[str]:
@@ -129,6 +164,9 @@ def _spelled_out(piece: str) -> list[str]:
         return [plain[:-2], "is"]
     if low.endswith("'ll"):
         return [plain[:-3], "will"]
+    if low.partition("'")[0] in _SPEAKERS and "'" in low:
+        # I'm, you're, we've: what follows is harmless.
+        return [plain.partition("'")[0]]
     return [plain.replace(",", "")] if plain[0].isdigit() or plain[1:2].isdigit() else [plain]
 
 
