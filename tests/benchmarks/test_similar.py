@@ -53,7 +53,7 @@ async def test_of_messages_few_are_found_and_hardly_any_of_another_intent():
     assert figures["messages, guarded, 0.90: of these, of another intent"] == pytest.approx(
         100 * hits.count(False) / len(hits)
     )
-    assert 0.003 < len(hits) / 1200 < 0.05
+    assert 0 < len(hits) / 1200 < 0.05
     assert figures["messages, guarded, 0.95: of these, of another intent"] == 0
     assert figures["messages, nearest, 0.90: found"] > figures["messages, exact words equal, 0.90: found"]
 
